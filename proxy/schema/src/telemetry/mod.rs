@@ -1,0 +1,4 @@
+//! What a request leaves behind.
+
+pub mod names;
+pub mod record;
