@@ -1,0 +1,235 @@
+//! A `weir proxy` under test: started on ports of the kernel's choice, stopped with its value, its log shown when a test fails.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::config::Config;
+use crate::h1::{H1, Response};
+use crate::wait::{wait_for, wait_within};
+
+/// Longest start on a loaded machine with a debug build.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the process printed.
+#[derive(Default)]
+struct Output {
+    listening: HashMap<String, SocketAddr>,
+    ready: bool,
+    log: String,
+}
+
+/// A running proxy.
+pub struct Weir {
+    child: Child,
+    output: Arc<Mutex<Output>>,
+    folder: TempDir,
+}
+
+impl Weir {
+    /// Starts with a document and waits until it is ready.
+    pub fn start(config: &Config) -> Self {
+        Self::start_with_files(config, &[])
+    }
+
+    /// As [`Self::start`], with files beside the document: (name, content).
+    pub fn start_with_files(config: &Config, files: &[(&str, &str)]) -> Self {
+        let mut weir = Self::spawn(config, files);
+        wait_within(START_PATIENCE, "weir to be ready", || {
+            if let Ok(Some(status)) = weir.child.try_wait() {
+                panic!("weir ended at start with {status}");
+            }
+            weir.output().ready.then_some(())
+        });
+        weir
+    }
+
+    /// Starts a document that cannot start, and gives how it ended and what it said.
+    pub fn refused(config: &Config) -> (ExitStatus, String) {
+        let mut weir = Self::spawn(config, &[]);
+        let status = weir.wait_exit();
+        let log = weir.output().log.clone();
+        (status, log)
+    }
+
+    fn spawn(config: &Config, files: &[(&str, &str)]) -> Self {
+        let folder = TempDir::with_prefix("weir-e2e-").expect("a temporary folder");
+        for (name, content) in files {
+            std::fs::write(folder.path().join(name), content).expect("write a file of the document");
+        }
+        let document = folder.path().join("weir.json");
+        std::fs::write(&document, config.text()).expect("write the document");
+        let mut child = Command::new(binary())
+            .args(["proxy", "--config"])
+            .arg(&document)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("start weir");
+        let output = Arc::new(Mutex::new(Output::default()));
+        follow(child.stdout.take(), &output);
+        follow(child.stderr.take(), &output);
+        Self {
+            child,
+            output,
+            folder,
+        }
+    }
+
+    /// Address of a listener by its id; `admin` is the admin endpoint.
+    pub fn address(&self, listener: &str) -> SocketAddr {
+        wait_for(&format!("listener {listener}"), || {
+            self.output().listening.get(listener).copied()
+        })
+    }
+
+    /// A new cleartext connection to listener `web`.
+    pub fn client(&self) -> H1 {
+        H1::connect(self.address("web"))
+    }
+
+    /// GET of an admin path.
+    pub fn admin_get(&self, path: &str) -> Response {
+        let mut client = H1::connect(self.address("admin"));
+        client.roundtrip(format!(
+            "GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n"
+        ))
+    }
+
+    /// POST to an admin path.
+    pub fn admin_post(&self, path: &str, body: &str) -> Response {
+        let mut client = H1::connect(self.address("admin"));
+        let length = body.len();
+        client.roundtrip(format!(
+            "POST {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        ))
+    }
+
+    /// Reloads with another document and expects success; gives the answer.
+    pub fn reload(&self, config: &Config) -> Value {
+        let response = self.admin_post("/reload", &config.text());
+        assert_eq!(response.status, 200, "{}", response.text());
+        response.json()
+    }
+
+    /// Value of a metric series by its exact name and labels, 0 when it does not exist.
+    pub fn metric(&self, series: &str) -> f64 {
+        let text = self.admin_get("/metrics").text();
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.map_or(0.0, |value| value.trim().parse().expect("a number"))
+    }
+
+    /// Folder of the document.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a file beside the document; `weir.json` is the document itself.
+    pub fn write(&self, name: &str, content: &str) {
+        std::fs::write(self.folder.path().join(name), content).expect("write beside the document");
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("signal weir");
+    }
+
+    /// The process.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Waits for the end of the process.
+    pub fn wait_exit(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        wait_within(START_PATIENCE, "weir to end", || {
+            child.try_wait().expect("wait for weir")
+        })
+    }
+
+    /// Everything printed so far on both outputs.
+    pub fn log(&self) -> String {
+        self.output().log.clone()
+    }
+
+    fn output(&self) -> std::sync::MutexGuard<'_, Output> {
+        self.output.lock().expect("no panic under the lock")
+    }
+}
+
+impl Drop for Weir {
+    fn drop(&mut self) {
+        // It may have ended already; then there is nothing to stop.
+        drop(self.child.kill());
+        drop(self.child.wait());
+        if thread::panicking() {
+            eprintln!(
+                "--- weir said:\n{}---",
+                self.output.lock().map(|o| o.log.clone()).unwrap_or_default()
+            );
+        }
+    }
+}
+
+fn follow(pipe: Option<impl Read + Send + 'static>, output: &Arc<Mutex<Output>>) {
+    let pipe = pipe.expect("a piped output");
+    let output = Arc::clone(output);
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            let Ok(mut output) = output.lock() else { return };
+            let event: Option<Value> = serde_json::from_str(&line).ok();
+            let text = |key: &str| event.as_ref()?.get(key)?.as_str();
+            match text("event") {
+                Some("listening") => {
+                    let address = text("address").and_then(|address| address.parse().ok());
+                    if let (Some(listener), Some(address)) = (text("listener"), address) {
+                        output.listening.insert(listener.to_owned(), address);
+                    }
+                }
+                Some("ready") => output.ready = true,
+                _ => {}
+            }
+            output.log.push_str(&line);
+            output.log.push('\n');
+        }
+    });
+}
+
+/// The binary under test: `WEIR_BIN`, or the one of this build, brought up to date once.
+pub fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        if let Some(path) = std::env::var_os("WEIR_BIN") {
+            return PathBuf::from(path);
+        }
+        let test = std::env::current_exe().expect("path of this test");
+        // .../target/debug/deps/e2e-0123 -> .../target/debug
+        let profile = test.ancestors().nth(2).expect("a target folder");
+        let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        build.args(["build", "--quiet", "--package", "weir", "--bin", "weir"]);
+        build.env("CARGO_TARGET_DIR", profile.parent().expect("a target folder"));
+        build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        if profile.ends_with("release") {
+            build.arg("--release");
+        }
+        // A stale binary would test yesterday's code: cargo decides, and is quick when nothing changed.
+        assert!(
+            build.status().expect("run cargo").success(),
+            "cargo build -p weir failed"
+        );
+        profile.join("weir")
+    })
+}
