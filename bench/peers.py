@@ -9,6 +9,7 @@ One worker each on CPU 0; load generator and origin on CPU 1; loopback only. Ins
 import argparse
 import datetime
 import json
+import math
 import os
 import shlex
 import sys
@@ -55,6 +56,8 @@ def arguments(argv):
 
 def choose(chosen):
     """Names of the proxies to run."""
+    if chosen.case == "tenants":
+        return []
     if chosen.proxies:
         names = chosen.proxies.split(",")
         unknown = [name for name in names if name not in proxies.STARTS]
@@ -64,6 +67,8 @@ def choose(chosen):
     if chosen.smoke:
         peers = ["nginx"] if install.find_program("nginx") else []
         return [*peers, "weir-full", "weir-waf"]
+    if chosen.case == "memory":
+        return list(MEMORY_PROXIES)
     return [*PEERS, *WEIRS]
 
 
@@ -128,6 +133,15 @@ def record(case, heading, text, facts, command):
     print(f"written: {os.path.relpath(path, machine.ROOT)}")
 
 
+def without_nan(value):
+    """The same figures with null for what could not be measured: JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: without_nan(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_nan(part) for part in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
 def main(argv):
     """Runs the chosen cases; 0 when every request was answered."""
     chosen = arguments(argv)
@@ -139,7 +153,8 @@ def main(argv):
     origin = Process("origin", [origin_path], machine.LOAD_CPU, events=True)
     port = int(origin.wait_event("listening")["address"].rsplit(":", 1)[1])
     setting = proxies.Setting(port, chosen.profile)
-    facts = [*machine.describe(), *proxies.versions(names, setting)]
+    versions = proxies.versions([*names, "weir"] if "tenants" in wanted else names, setting)
+    facts = [*machine.describe(), *versions]
     command = shlex.join(["python3", "bench/peers.py", *argv])
     print("\n".join(facts))
     figures = {"facts": facts, "command": command, "cases": {}}
@@ -151,8 +166,8 @@ def main(argv):
             rows, text = run_load_case(case, chosen, names, setting, origin)
             problems += cases.failures(rows)
         elif case == "memory":
-            asked = names if chosen.proxies else MEMORY_PROXIES
-            rows = memory.measure({name: proxies.STARTS[name] for name in asked if name in names}, setting)
+            asked = [name for name in names if chosen.proxies or name in MEMORY_PROXIES]
+            rows = memory.measure({name: proxies.STARTS[name] for name in asked}, setting)
             text = memory.table(rows)
         else:
             rows = tenants.measure(setting)
@@ -163,7 +178,7 @@ def main(argv):
             record(case, heading, text, facts, command)
     if chosen.json:
         with open(chosen.json, "w", encoding="utf-8") as file:
-            json.dump(figures, file, indent=1)
+            json.dump(without_nan(figures), file, indent=1)
     if problems:
         raise Failed("\n".join(problems))
     return 0

@@ -43,13 +43,14 @@ class Process:
             threading.Thread(target=self._collect, daemon=True).start()
 
     def _collect(self):
-        for line in self._child.stdout:
-            try:
-                event = json.loads(line)
-            except ValueError:
-                continue  # not an event line
-            if isinstance(event, dict):
-                self._lines.put(event)
+        with self._child.stdout as lines:
+            for line in lines:
+                try:
+                    event = json.loads(line)
+                except ValueError:
+                    continue  # not an event line
+                if isinstance(event, dict):
+                    self._lines.put(event)
         self._lines.put(None)
 
     @property

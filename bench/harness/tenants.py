@@ -37,7 +37,7 @@ def tenant(number):
         "tier": "standard",
         "hosts": [host(number)],
         "geo": {"countries_deny": ["KP"]},
-        "limits": {"address": {"requests": 100_000_000 - number}},
+        "limits": {"address": {"requests": 1_000_000 - number}},
         "routes": [
             {"id": "api", "path_prefix": "/api", "pool": "origin"},
             {"id": "rest", "pool": "origin"},
@@ -118,7 +118,7 @@ def reload_cost(proxy, path, content):
     """CPU that the process spent from before POST /reload until shortly after its answer."""
     took, cost = [], []
     for number in range(RELOADS):
-        content["tenants"][-1]["limits"]["address"]["requests"] = 50_000 + number
+        content["tenants"][-1]["limits"]["address"]["requests"] = 500_000 + number
         with open(path + ".part", "w", encoding="utf-8") as out:
             out.write(json.dumps(content))
         os.replace(path + ".part", path)
