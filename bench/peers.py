@@ -43,7 +43,7 @@ def arguments(argv):
     parser.add_argument("--rounds", type=bounded(1, 50), default=5, help="interleaved rounds (default 5)")
     parser.add_argument("--seconds", type=bounded(1, 60), default=3, help="length of one load run (default 3)")
     parser.add_argument("--proxies", help="comma-separated choice of: " + ", ".join(proxies.STARTS))
-    parser.add_argument("--profile", choices=["dist", "release"], default="dist", help="cargo profile of weir (default dist)")
+    parser.add_argument("--profile", choices=["dist", "release"], help="cargo profile of weir (default dist; release with --smoke)")
     parser.add_argument("--no-build", action="store_true", help="use the binaries that are there")
     parser.add_argument("--json", metavar="FILE", help="also write the figures as JSON")
     parser.add_argument("--record", action="store_true", help="also write bench/record/DATE-CASE.md")
@@ -51,6 +51,7 @@ def arguments(argv):
     chosen = parser.parse_args(argv)
     if chosen.smoke:
         chosen.rounds, chosen.seconds = 1, 1
+    chosen.profile = chosen.profile or ("release" if chosen.smoke else "dist")
     return chosen
 
 

@@ -70,6 +70,8 @@ class Process:
                 raise Failed(f"{self.name}: ended before event `{name}`; see {self.log_path}\n{self.log_tail()}")
             if event.get("event") == name:
                 return event
+            if event.get("event") == "failed":
+                raise Failed(f"{self.name}: {json.dumps(event)[:2000]}")
 
     def wait_port(self, port, limit_s=30):
         """Returns once 127.0.0.1:port accepts a connection."""
