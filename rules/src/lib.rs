@@ -1,1 +1,18 @@
-//! See the crate's description.
+//! A native SecLang engine: rule files in, an immutable [`RuleSet`] out, and one [`Transaction`] per request.
+//!
+//! Regexes run in linear time (regex-automata over bytes, `(?s)`), parsers are bounded, and the work of a transaction
+//! has a budget: no input can make the engine panic or stall.
+
+mod bodies;
+mod compile;
+mod engine;
+mod operators;
+mod seclang;
+mod sources;
+mod transformations;
+mod variables;
+
+pub use compile::{Compiled, RuleSet, compile};
+pub use engine::{Connection, Field, Mode, Options, Report, RequestLine, RuleMatch, Transaction, Verdict};
+pub use seclang::{Diagnostic, Severity};
+pub use sources::{Disk, Files, Source, baseline};

@@ -1,0 +1,419 @@
+//! Every directive, in file order.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::rule::Defaults;
+use super::{EngineMode, Link, Rule, RuleSelector, RuleSet, Settings, Step};
+use crate::operators;
+use crate::seclang::{Arg, Diagnostic, Directive, directives, nearest, split_targets};
+use crate::sources::{Files, Source};
+
+/// `Include` deeper than this is taken for a loop.
+const INCLUDE_DEPTH_MAX: usize = 16;
+
+const KNOWN: &[&str] = &[
+    "Include",
+    "SecAction",
+    "SecArgumentSeparator",
+    "SecArgumentsLimit",
+    "SecComponentSignature",
+    "SecDefaultAction",
+    "SecMarker",
+    "SecRequestBodyAccess",
+    "SecRequestBodyJsonDepthLimit",
+    "SecResponseBodyAccess",
+    "SecResponseBodyMimeType",
+    "SecRule",
+    "SecRuleEngine",
+    "SecRuleRemoveById",
+    "SecRuleRemoveByMsg",
+    "SecRuleRemoveByTag",
+    "SecRuleUpdateTargetById",
+    "SecRuleUpdateTargetByMsg",
+    "SecRuleUpdateTargetByTag",
+];
+
+/// Directives of other engines that Weir's own configuration decides, or that have no meaning here. They are
+/// accepted with a warning, so that existing files load and nobody believes that they act.
+const WITHOUT_EFFECT: &[&str] = &[
+    "SecAuditEngine",
+    "SecAuditLog",
+    "SecAuditLogFormat",
+    "SecAuditLogParts",
+    "SecAuditLogRelevantStatus",
+    "SecAuditLogStorageDir",
+    "SecAuditLogType",
+    "SecCollectionTimeout",
+    "SecCookieFormat",
+    "SecDataDir",
+    "SecDebugLog",
+    "SecDebugLogLevel",
+    "SecPcreMatchLimit",
+    "SecPcreMatchLimitRecursion",
+    "SecRequestBodyInMemoryLimit",
+    "SecRequestBodyLimit",
+    "SecRequestBodyLimitAction",
+    "SecRequestBodyNoFilesLimit",
+    "SecResponseBodyLimit",
+    "SecResponseBodyLimitAction",
+    "SecServerSignature",
+    "SecStatusEngine",
+    "SecTmpDir",
+    "SecUnicodeMapFile",
+    "SecUploadDir",
+    "SecUploadKeepFiles",
+];
+
+pub(super) struct Builder<'a> {
+    pub(super) files: &'a dyn Files,
+    pub(super) found: Vec<Diagnostic>,
+    pub(super) rules: Vec<Rule>,
+    pub(super) defaults: [Defaults; 5],
+    pub(super) tx_names: Vec<Vec<u8>>,
+    pub(super) tx_slots: HashMap<Vec<u8>, u16>,
+    pub(super) chains: Vec<Vec<u16>>,
+    pub(super) ids: HashMap<u64, String>,
+    /// The rule that the next one belongs to, if its last link says `chain`.
+    pub(super) open: Option<Rule>,
+    settings: Settings,
+    /// Markers with the number of rules before them.
+    markers: Vec<(String, usize)>,
+}
+
+impl<'a> Builder<'a> {
+    pub(super) fn new(files: &'a dyn Files) -> Self {
+        let settings = Settings {
+            engine: EngineMode::On,
+            request_body: true,
+            response_body: false,
+            response_types: ["text/plain", "text/html", "text/xml"]
+                .map(str::to_owned)
+                .to_vec(),
+            arguments_max: 1000,
+            json_depth_max: 512,
+            argument_separator: b'&',
+        };
+        Self {
+            files,
+            found: Vec::new(),
+            rules: Vec::new(),
+            defaults: std::array::from_fn(|_| Defaults::default()),
+            tx_names: Vec::new(),
+            tx_slots: HashMap::new(),
+            chains: vec![Vec::new()],
+            ids: HashMap::new(),
+            open: None,
+            settings,
+            markers: Vec::new(),
+        }
+    }
+
+    pub(super) fn source(&mut self, source: &Source, depth: usize) {
+        let path = Arc::new(source.path.clone());
+        for directive in directives(&path, &source.text, &mut self.found) {
+            self.directive(&directive, &source.path, depth);
+        }
+        if let Some(open) = self.open.take() {
+            let place = crate::seclang::Place {
+                path,
+                line: open.line,
+                column: 1,
+            };
+            self.found.push(place.error(
+                "open_chain",
+                "the chain of this rule has no further rule in its file",
+            ));
+        }
+    }
+
+    pub(super) fn intern(&mut self, name: &str) -> u16 {
+        let key = name.as_bytes().to_ascii_lowercase();
+        let next = u16::try_from(self.tx_names.len()).unwrap_or(u16::MAX);
+        *self.tx_slots.entry(key.clone()).or_insert_with(|| {
+            self.tx_names.push(key);
+            next
+        })
+    }
+
+    fn directive(&mut self, directive: &Directive, path: &Path, depth: usize) {
+        let name = &directive.name;
+        let place = name.place(0);
+        let args = directive.args.as_slice();
+        match (name.text.to_ascii_lowercase().as_str(), args) {
+            ("include", [pattern]) => self.include(pattern, path, depth),
+            ("secrule", [targets, operator]) => self.rule(Some((targets, operator)), None, path, place),
+            ("secrule", [targets, operator, actions]) => {
+                self.rule(Some((targets, operator)), Some(actions), path, place)
+            }
+            ("secaction", [actions]) => self.rule(None, Some(actions), path, place),
+            ("secdefaultaction", [actions]) => self.default_action(actions),
+            ("secmarker", [name]) => self.markers.push((name.text.clone(), self.rules.len())),
+            ("secruleremovebyid" | "secruleremovebytag" | "secruleremovebymsg", [_, ..]) => {
+                self.remove(name, args)
+            }
+            (
+                "secruleupdatetargetbyid" | "secruleupdatetargetbytag" | "secruleupdatetargetbymsg",
+                [which, targets],
+            ) => {
+                self.update_targets(name, which, targets);
+            }
+            ("seccomponentsignature", [_]) => {}
+            (_, [value]) if self.setting(name, value) => {}
+            (lower, _) if WITHOUT_EFFECT.iter().any(|n| n.eq_ignore_ascii_case(lower)) => {
+                self.found.push(place.warning(
+                    "directive_without_effect",
+                    format!("`{}` has no effect in Weir", name.text),
+                ))
+            }
+            (lower, _) if KNOWN.iter().any(|n| n.eq_ignore_ascii_case(lower)) => {
+                let message = format!("`{}` does not take these arguments", name.text);
+                self.found.push(place.error("bad_directive", message));
+            }
+            _ => self.found.push(place.error_hint(
+                "unknown_directive",
+                format!("unknown directive `{}`", name.text),
+                nearest(&name.text, KNOWN.iter().chain(WITHOUT_EFFECT).copied()),
+            )),
+        }
+    }
+
+    /// The directives that take one plain value; false for any other.
+    fn setting(&mut self, name: &Arg, value: &Arg) -> bool {
+        let text = value.text.as_str();
+        let on_off = match text.to_ascii_lowercase().as_str() {
+            "on" => Some(true),
+            "off" => Some(false),
+            _ => None,
+        };
+        let number = text.parse::<usize>().ok().filter(|n| *n > 0);
+        let settings = &mut self.settings;
+        let done = match name.text.to_ascii_lowercase().as_str() {
+            "secruleengine" => engine_mode(text).map(|mode| settings.engine = mode),
+            "secrequestbodyaccess" => on_off.map(|on| settings.request_body = on),
+            "secresponsebodyaccess" => on_off.map(|on| settings.response_body = on),
+            "secresponsebodymimetype" => {
+                settings.response_types = text
+                    .split_ascii_whitespace()
+                    .map(str::to_ascii_lowercase)
+                    .collect();
+                Some(())
+            }
+            "secargumentslimit" => number.map(|n| settings.arguments_max = n),
+            "secrequestbodyjsondepthlimit" => number.map(|n| settings.json_depth_max = n),
+            "secargumentseparator" => match text.as_bytes() {
+                [byte] => {
+                    settings.argument_separator = *byte;
+                    Some(())
+                }
+                _ => None,
+            },
+            _ => return false,
+        };
+        if done.is_none() {
+            self.found.push(
+                value
+                    .place(0)
+                    .error("bad_value", format!("`{}` does not take `{text}`", name.text)),
+            );
+        }
+        true
+    }
+
+    fn include(&mut self, pattern: &Arg, path: &Path, depth: usize) {
+        let place = pattern.place(0);
+        if depth >= INCLUDE_DEPTH_MAX {
+            self.found
+                .push(place.error("include_depth", "files include each other too deeply"));
+            return;
+        }
+        let full = path.parent().unwrap_or_else(|| Path::new("")).join(&pattern.text);
+        let paths: Vec<PathBuf> = match self.files.glob(&full) {
+            Ok(paths) => paths,
+            Err(e) => {
+                self.found
+                    .push(place.error("include_failed", format!("cannot list {}: {e}", full.display())));
+                return;
+            }
+        };
+        for path in paths {
+            match self.files.read(&path) {
+                Ok(data) => {
+                    let text = String::from_utf8_lossy(&data).into_owned();
+                    self.source(&Source { path, text }, depth + 1);
+                }
+                Err(e) => {
+                    self.found
+                        .push(place.error("include_failed", format!("cannot read {}: {e}", path.display())));
+                }
+            }
+        }
+    }
+
+    fn remove(&mut self, name: &Arg, args: &[Arg]) {
+        for arg in args {
+            let Some(selector) = self.selector(&name.text, arg) else {
+                continue;
+            };
+            let before = self.rules.len();
+            let mut kept = 0;
+            let mut survivors = Vec::with_capacity(before);
+            for (index, rule) in self.rules.drain(..).enumerate() {
+                if !selector.selects(&rule) {
+                    kept += 1;
+                    survivors.push(rule);
+                    continue;
+                }
+                for (_, at) in self
+                    .markers
+                    .iter_mut()
+                    .filter(|(_, at)| *at > kept && *at + (index - kept) > kept)
+                {
+                    *at = (*at).saturating_sub(1).max(kept);
+                }
+            }
+            self.rules = survivors;
+            if self.rules.len() == before {
+                self.found.push(
+                    arg.place(0)
+                        .warning("exclusion_matches_nothing", "no rule above is selected by this"),
+                );
+            }
+        }
+    }
+
+    fn selector(&mut self, name: &str, arg: &Arg) -> Option<RuleSelector> {
+        match rule_selector(name, &arg.text) {
+            Ok(selector) => Some(selector),
+            Err(e) => {
+                self.found.push(arg.place(0).error("bad_selector", e));
+                None
+            }
+        }
+    }
+
+    fn update_targets(&mut self, name: &Arg, which: &Arg, targets: &Arg) {
+        let Some(selector) = self.selector(&name.text, which) else {
+            return;
+        };
+        let raw = split_targets(targets, &mut self.found);
+        let mut hit = false;
+        for index in 0..self.rules.len() {
+            if !self.rules.get(index).is_some_and(|rule| selector.selects(rule)) {
+                continue;
+            }
+            hit = true;
+            let mut added = Vec::new();
+            let mut excluded = Vec::new();
+            for target in &raw {
+                let all = self.targets_of(target);
+                if target.exclude {
+                    excluded.extend(all.into_iter().map(Arc::new))
+                } else {
+                    added.extend(all)
+                }
+            }
+            if let Some(rule) = self.rules.get_mut(index) {
+                for link in &mut rule.links {
+                    link.exclusions.extend(excluded.iter().cloned());
+                }
+                if let Some(Link { targets, .. }) = rule.links.first_mut() {
+                    targets.extend(added);
+                }
+            }
+        }
+        if !hit {
+            self.found.push(
+                which
+                    .place(0)
+                    .warning("exclusion_matches_nothing", "no rule above is selected by this"),
+            );
+        }
+    }
+
+    pub(super) fn finish(mut self) -> (RuleSet, Vec<Diagnostic>) {
+        let mut phases: [Vec<Step>; 5] = Default::default();
+        let mut places: HashMap<String, [usize; 5]> = HashMap::new();
+        let mut markers = self.markers.iter().peekable();
+        for index in 0..=self.rules.len() {
+            while let Some((name, _)) = markers.next_if(|(_, at)| *at <= index) {
+                places.insert(
+                    name.clone(),
+                    std::array::from_fn(|p| phases.get(p).map_or(0, Vec::len)),
+                );
+                phases.iter_mut().for_each(|steps| steps.push(Step::Marker));
+            }
+            if let Some(steps) = self.rules.get(index).and_then(|rule| phases.get_mut(rule.phase)) {
+                steps.push(Step::Rule(index));
+            }
+        }
+        for rule in &mut self.rules {
+            let Some(name) = &rule.skip_after else { continue };
+            rule.jump = places.get(name).and_then(|at| at.get(rule.phase)).copied();
+            if rule.jump.is_none() {
+                let place = crate::seclang::Place {
+                    path: Arc::clone(&rule.file),
+                    line: rule.line,
+                    column: 1,
+                };
+                self.found
+                    .push(place.error("unknown_marker", format!("there is no SecMarker `{name}`")));
+            }
+        }
+        for steps in &mut phases {
+            if steps.iter().all(|s| matches!(s, Step::Marker)) {
+                steps.clear();
+            }
+        }
+        let Self {
+            rules,
+            tx_names,
+            tx_slots,
+            chains,
+            settings,
+            found,
+            ..
+        } = self;
+        (
+            RuleSet {
+                rules,
+                phases,
+                tx_names,
+                tx_slots,
+                chains,
+                settings,
+            },
+            found,
+        )
+    }
+}
+
+pub(super) fn engine_mode(text: &str) -> Option<EngineMode> {
+    match text.to_ascii_lowercase().as_str() {
+        "on" => Some(EngineMode::On),
+        "off" => Some(EngineMode::Off),
+        "detectiononly" => Some(EngineMode::DetectionOnly),
+        _ => None,
+    }
+}
+
+/// The selector that a directive or `ctl` name ending in `ById`, `ByTag` or `ByMsg` means.
+pub(super) fn rule_selector(name: &str, text: &str) -> Result<RuleSelector, String> {
+    let lower = name.to_ascii_lowercase();
+    if lower.ends_with("bytag") {
+        return operators::regex(text).map(RuleSelector::Tag);
+    }
+    if lower.ends_with("bymsg") {
+        return operators::regex(text).map(RuleSelector::Message);
+    }
+    let range = |part: &str| {
+        let (low, high) = part.split_once('-').unwrap_or((part, part));
+        Some((low.trim().parse().ok()?, high.trim().parse().ok()?))
+    };
+    text.split([',', ' '])
+        .filter(|p| !p.is_empty())
+        .map(|part| range(part).ok_or_else(|| format!("`{part}` is no rule id or range of ids")))
+        .collect::<Result<_, _>>()
+        .map(RuleSelector::Ids)
+}

@@ -1,0 +1,218 @@
+//! Rule text to an immutable [`RuleSet`]. All errors are reported at once.
+
+mod directives;
+mod macros;
+mod rule;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use regex_automata::meta::Regex;
+
+pub(crate) use macros::{Macro, Part};
+
+use crate::operators::Operator;
+use crate::seclang::{Diagnostic, Severity};
+use crate::sources::{Files, Source};
+use crate::variables::Var;
+
+/// What compiling yields.
+#[derive(Debug, Clone)]
+pub struct Compiled {
+    /// The rules, to be shared by all transactions.
+    pub rules: Arc<RuleSet>,
+    /// What works but may not mean what its author thinks.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// What `SecRuleEngine` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EngineMode {
+    On,
+    DetectionOnly,
+    Off,
+}
+
+/// A compiled set of rules; immutable.
+#[derive(Debug)]
+pub struct RuleSet {
+    pub(crate) rules: Vec<Rule>,
+    /// The way through the rules of each phase.
+    pub(crate) phases: [Vec<Step>; 5],
+    pub(crate) tx_names: Vec<Vec<u8>>,
+    pub(crate) tx_slots: HashMap<Vec<u8>, u16>,
+    /// Sequences of rows of the transformation table; index 0 is the empty one.
+    pub(crate) chains: Vec<Vec<u16>>,
+    pub(crate) settings: Settings,
+}
+
+/// What the engine directives set.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) engine: EngineMode,
+    pub(crate) request_body: bool,
+    pub(crate) response_body: bool,
+    pub(crate) response_types: Vec<String>,
+    pub(crate) arguments_max: usize,
+    pub(crate) json_depth_max: usize,
+    pub(crate) argument_separator: u8,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Step {
+    Rule(usize),
+    /// A marker: a place to continue at, and nothing else.
+    Marker,
+}
+
+#[derive(Debug)]
+pub(crate) enum Selector {
+    All,
+    Key(Vec<u8>),
+    Regex(Regex),
+}
+
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) var: Var,
+    pub(crate) selector: Selector,
+    /// The TX slot, if the target is one TX variable.
+    pub(crate) slot: Option<u16>,
+    pub(crate) count: bool,
+}
+
+/// One rule of a chain.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) targets: Vec<Target>,
+    pub(crate) exclusions: Vec<Arc<Target>>,
+    pub(crate) operator: Operator,
+    pub(crate) negated: bool,
+    pub(crate) chain: u16,
+    pub(crate) multi_match: bool,
+    pub(crate) capture: bool,
+    pub(crate) effects: Vec<Effect>,
+}
+
+/// A rule with its chain; the head is the first link.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) id: u64,
+    pub(crate) phase: usize,
+    pub(crate) links: Vec<Link>,
+    pub(crate) disruptive: Disruptive,
+    pub(crate) status: u16,
+    pub(crate) log: bool,
+    pub(crate) message: Option<Macro>,
+    pub(crate) data: Option<Macro>,
+    pub(crate) severity: Option<u8>,
+    pub(crate) tags: Arc<[String]>,
+    pub(crate) skip: usize,
+    pub(crate) skip_after: Option<String>,
+    /// The step to continue at, from `skip_after`.
+    pub(crate) jump: Option<usize>,
+    pub(crate) file: Arc<PathBuf>,
+    pub(crate) line: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Disruptive {
+    Pass,
+    Deny,
+    AllowAll,
+    AllowPhase,
+    AllowRequest,
+}
+
+/// What a match does besides stopping the request; runs for every matching value.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    Set {
+        name: Macro,
+        slot: Option<u16>,
+        change: Change,
+    },
+    Engine(EngineMode),
+    BodyProcessor(String),
+    ForceRequestBody(bool),
+    RemoveRules(RuleSelector),
+    RemoveTarget(RuleSelector, Arc<Target>),
+}
+
+#[derive(Debug)]
+pub(crate) enum Change {
+    Set(Macro),
+    Add(Macro),
+    Subtract(Macro),
+    Unset,
+}
+
+/// Which rules an exclusion is about.
+#[derive(Debug)]
+pub(crate) enum RuleSelector {
+    Ids(Vec<(u64, u64)>),
+    Tag(Regex),
+    Message(Regex),
+}
+
+impl RuleSelector {
+    pub(crate) fn selects(&self, rule: &Rule) -> bool {
+        match self {
+            Self::Ids(ranges) => ranges.iter().any(|(low, high)| (*low..=*high).contains(&rule.id)),
+            Self::Tag(regex) => rule.tags.iter().any(|tag| regex.is_match(tag.as_bytes())),
+            Self::Message(regex) => rule
+                .message
+                .as_ref()
+                .is_some_and(|m| regex.is_match(&m.literal())),
+        }
+    }
+}
+
+impl RuleSet {
+    /// The number of rules; a chain counts as one.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// Whether there is no rule at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// Whether any rule judges the request body.
+    #[must_use]
+    pub fn inspects_request_body(&self) -> bool {
+        self.settings.request_body && !self.phases[1].is_empty()
+    }
+
+    /// Whether any rule judges the response.
+    #[must_use]
+    pub fn inspects_response(&self) -> bool {
+        !self.phases[2].is_empty() || !self.phases[3].is_empty()
+    }
+}
+
+/// Compiles rule files, in the order given.
+///
+/// # Errors
+/// Every error of every file; nothing is ignored.
+pub fn compile(sources: &[Source], files: &dyn Files) -> Result<Compiled, Vec<Diagnostic>> {
+    let mut builder = directives::Builder::new(files);
+    for source in sources {
+        builder.source(source, 0);
+    }
+    let (rules, found) = builder.finish();
+    if found.iter().any(|d| d.severity == Severity::Error) {
+        return Err(found
+            .into_iter()
+            .filter(|d| d.severity == Severity::Error)
+            .collect());
+    }
+    Ok(Compiled {
+        rules: Arc::new(rules),
+        warnings: found,
+    })
+}

@@ -1,0 +1,507 @@
+//! `SecRule`, `SecAction` and `SecDefaultAction`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::directives::{Builder, engine_mode, rule_selector};
+use super::{Change, Disruptive, Effect, Link, Macro, Rule, Selector, Target};
+use crate::operators::{self, Operator};
+use crate::seclang::{Action, Arg, Place, RawSelector, RawTarget, nearest, split_actions, split_targets};
+use crate::transformations;
+use crate::variables::{TABLE, Var};
+
+const ACTIONS: &[&str] = &[
+    "accuracy",
+    "allow",
+    "auditlog",
+    "block",
+    "capture",
+    "chain",
+    "ctl",
+    "deny",
+    "id",
+    "initcol",
+    "log",
+    "logdata",
+    "maturity",
+    "msg",
+    "multiMatch",
+    "noauditlog",
+    "nolog",
+    "pass",
+    "phase",
+    "rev",
+    "setvar",
+    "severity",
+    "skip",
+    "skipAfter",
+    "status",
+    "t",
+    "tag",
+    "ver",
+];
+
+const SEVERITIES: &[&str] = &[
+    "EMERGENCY",
+    "ALERT",
+    "CRITICAL",
+    "ERROR",
+    "WARNING",
+    "NOTICE",
+    "INFO",
+    "DEBUG",
+];
+
+/// What a `SecDefaultAction` gives the rules of its phase.
+#[derive(Debug, Clone)]
+pub(super) struct Defaults {
+    disruptive: Disruptive,
+    status: u16,
+    log: bool,
+    transformations: Vec<u16>,
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        Self {
+            disruptive: Disruptive::Pass,
+            status: 403,
+            log: true,
+            transformations: Vec::new(),
+        }
+    }
+}
+
+/// The actions of one link while they are read.
+#[derive(Default)]
+struct Draft {
+    id: Option<u64>,
+    phase: Option<usize>,
+    chained: bool,
+    capture: bool,
+    multi_match: bool,
+    block: bool,
+    disruptive: Option<Disruptive>,
+    status: Option<u16>,
+    log: Option<bool>,
+    transformations: Option<Vec<u16>>,
+    message: Option<Macro>,
+    data: Option<Macro>,
+    severity: Option<u8>,
+    tags: Vec<String>,
+    skip: usize,
+    skip_after: Option<String>,
+    effects: Vec<Effect>,
+}
+
+impl Builder<'_> {
+    pub(super) fn default_action(&mut self, arg: &Arg) {
+        let actions = split_actions(arg, &mut self.found);
+        let draft = self.draft(&actions);
+        let defaults = Defaults {
+            disruptive: draft.disruptive.unwrap_or(Disruptive::Pass),
+            status: draft.status.unwrap_or(403),
+            log: draft.log.unwrap_or(true),
+            transformations: draft.transformations.unwrap_or_default(),
+        };
+        if let Some(slot) = self.defaults.get_mut(draft.phase.unwrap_or(1)) {
+            *slot = defaults;
+        }
+    }
+
+    pub(super) fn rule(
+        &mut self,
+        matcher: Option<(&Arg, &Arg)>,
+        actions: Option<&Arg>,
+        path: &Path,
+        place: Place,
+    ) {
+        let listed = actions
+            .map(|arg| split_actions(arg, &mut self.found))
+            .unwrap_or_default();
+        let mut draft = self.draft(&listed);
+        let open = self.open.take();
+        let phase = open
+            .as_ref()
+            .map_or_else(|| draft.phase.unwrap_or(1), |rule| rule.phase);
+        let defaults = self.defaults.get(phase).cloned().unwrap_or_default();
+        let (targets, exclusions, operator, negated) = match matcher {
+            Some((targets, operator)) => {
+                let (targets, exclusions) = self.targets(targets);
+                let (operator, negated) = self.operator(operator, path);
+                (targets, exclusions, operator, negated)
+            }
+            None => (Vec::new(), Vec::new(), Operator::Always, false),
+        };
+        let list = draft
+            .transformations
+            .take()
+            .unwrap_or_else(|| defaults.transformations.clone());
+        let link = Link {
+            targets,
+            exclusions,
+            operator,
+            negated,
+            chain: self.chain(list),
+            multi_match: draft.multi_match,
+            capture: draft.capture,
+            effects: std::mem::take(&mut draft.effects),
+        };
+        let chained = draft.chained;
+        let rule = match open {
+            Some(mut rule) => {
+                rule.links.push(link);
+                rule
+            }
+            None => self.head(draft, link, phase, &defaults, place),
+        };
+        if chained {
+            self.open = Some(rule)
+        } else {
+            self.rules.push(rule)
+        }
+    }
+
+    fn head(&mut self, draft: Draft, link: Link, phase: usize, defaults: &Defaults, place: Place) -> Rule {
+        let id = draft.id.unwrap_or(0);
+        if id == 0 {
+            self.found
+                .push(place.error("missing_id", "every rule needs an `id`"));
+        } else if let Some(first) = self
+            .ids
+            .insert(id, format!("{}:{}", place.path.display(), place.line))
+        {
+            self.found
+                .push(place.error("duplicate_id", format!("rule {id} is already at {first}")));
+        }
+        let disruptive = match draft.disruptive {
+            Some(disruptive) if !draft.block => disruptive,
+            _ => defaults.disruptive,
+        };
+        Rule {
+            id,
+            phase,
+            links: vec![link],
+            disruptive,
+            status: draft.status.unwrap_or(defaults.status),
+            log: draft.log.unwrap_or(defaults.log),
+            message: draft.message,
+            data: draft.data,
+            severity: draft.severity,
+            tags: draft.tags.into(),
+            skip: draft.skip,
+            skip_after: draft.skip_after,
+            jump: None,
+            file: place.path,
+            line: place.line,
+        }
+    }
+
+    fn chain(&mut self, list: Vec<u16>) -> u16 {
+        let at = self
+            .chains
+            .iter()
+            .position(|known| *known == list)
+            .unwrap_or_else(|| {
+                self.chains.push(list);
+                self.chains.len() - 1
+            });
+        u16::try_from(at).unwrap_or(0)
+    }
+
+    fn targets(&mut self, arg: &Arg) -> (Vec<Target>, Vec<Arc<Target>>) {
+        let (mut targets, mut exclusions) = (Vec::new(), Vec::new());
+        for raw in split_targets(arg, &mut self.found) {
+            let all = self.targets_of(&raw);
+            if raw.exclude {
+                exclusions.extend(all.into_iter().map(Arc::new))
+            } else {
+                targets.extend(all)
+            }
+        }
+        (targets, exclusions)
+    }
+
+    /// One target, or two where a SecLang name stands for two variables (`XML`).
+    pub(super) fn targets_of(&mut self, raw: &RawTarget) -> Vec<Target> {
+        let Some(var) = Var::named(&raw.name) else {
+            let hint = nearest(&raw.name, TABLE.iter().map(|(name, _)| *name));
+            self.found.push(raw.place.error_hint(
+                "unknown_variable",
+                format!("unknown variable `{}`", raw.name),
+                hint,
+            ));
+            return Vec::new();
+        };
+        let target = |var, selector, slot| Target {
+            var,
+            selector,
+            slot,
+            count: raw.count,
+        };
+        match &raw.selector {
+            RawSelector::All if var == Var::Xml => {
+                vec![
+                    target(Var::XmlText, Selector::All, None),
+                    target(Var::XmlAttributes, Selector::All, None),
+                ]
+            }
+            RawSelector::All => vec![target(var, Selector::All, None)],
+            RawSelector::XPath(path) => match path.as_str() {
+                "/*" => vec![target(Var::XmlText, Selector::All, None)],
+                "//@*" => vec![target(Var::XmlAttributes, Selector::All, None)],
+                _ => {
+                    let message = format!("the XPath `{path}` is not supported");
+                    let hint = Some("use `XML:/*` for all text or `XML://@*` for all attributes".to_owned());
+                    self.found
+                        .push(raw.place.error_hint("unsupported_xpath", message, hint));
+                    Vec::new()
+                }
+            },
+            RawSelector::Key(key) => {
+                let slot = (var == Var::Tx).then(|| self.intern(key));
+                vec![target(
+                    var,
+                    Selector::Key(key.as_bytes().to_ascii_lowercase()),
+                    slot,
+                )]
+            }
+            // Names are matched without regard to case, as single keys are.
+            RawSelector::Regex(pattern) => match operators::regex(&format!("(?i:{pattern})")) {
+                Ok(regex) => vec![target(var, Selector::Regex(regex), None)],
+                Err(e) => {
+                    self.found.push(raw.place.error("bad_regex", e));
+                    Vec::new()
+                }
+            },
+        }
+    }
+
+    fn operator(&mut self, arg: &Arg, path: &Path) -> (Operator, bool) {
+        let text = arg.text.trim_start();
+        let (negated, text) = text
+            .strip_prefix('!')
+            .map_or((false, text), |t| (true, t.trim_start()));
+        let (name, argument) = match text.strip_prefix('@') {
+            Some(rest) => rest
+                .split_once(char::is_whitespace)
+                .map_or((rest, ""), |(name, a)| (name, a.trim_start())),
+            None => ("rx", text),
+        };
+        let place = arg.place(arg.text.len() - text.len());
+        let folder = path.parent().unwrap_or_else(|| Path::new("")).to_path_buf();
+        let files = self.files;
+        let parse = |text: &str| Macro::parse(text, &mut |name| self.intern(name));
+        match operators::build(name, argument, parse, &folder, files) {
+            Ok(operator) => return (operator, negated),
+            Err(Some(e)) => self
+                .found
+                .push(place.error("bad_operator", format!("@{name}: {e}"))),
+            Err(None) => self.found.push(place.error_hint(
+                "unknown_operator",
+                format!("unknown operator `@{name}`"),
+                nearest(name, operators::NAMES.iter().copied()),
+            )),
+        }
+        (Operator::Never, false)
+    }
+
+    fn text(&mut self, action: &Action) -> Option<Macro> {
+        let text = action.value.clone().unwrap_or_default();
+        match Macro::parse(&text, &mut |name| self.intern(name)) {
+            Ok(text) => Some(text),
+            Err(e) => {
+                self.found.push(action.place.error("bad_macro", e));
+                None
+            }
+        }
+    }
+
+    fn bad(&mut self, action: &Action) {
+        let value = action.value.as_deref().unwrap_or_default();
+        self.found.push(
+            action
+                .place
+                .error("bad_action", format!("`{}` does not take `{value}`", action.name)),
+        );
+    }
+
+    fn draft(&mut self, actions: &[Action]) -> Draft {
+        let mut draft = Draft::default();
+        for action in actions {
+            if self.action(action, &mut draft).is_none() {
+                self.bad(action);
+            }
+        }
+        draft
+    }
+
+    /// Applies one action; `None` when its value makes no sense.
+    fn action(&mut self, action: &Action, draft: &mut Draft) -> Option<()> {
+        let value = action.value.as_deref();
+        match action.name.to_ascii_lowercase().as_str() {
+            "id" => draft.id = Some(value?.parse().ok().filter(|id| *id > 0)?),
+            "phase" => draft.phase = Some(phase(value?)?),
+            "chain" => draft.chained = true,
+            "capture" => draft.capture = true,
+            "multimatch" => draft.multi_match = true,
+            "pass" => draft.disruptive = Some(Disruptive::Pass),
+            "deny" => draft.disruptive = Some(Disruptive::Deny),
+            "block" => draft.block = true,
+            "allow" => draft.disruptive = Some(allow(value)?),
+            "status" => draft.status = Some(value?.parse().ok().filter(|s| (100..=599).contains(s))?),
+            "log" => draft.log = Some(true),
+            "nolog" => draft.log = Some(false),
+            // The rule log is one record: there is no separate audit log to switch.
+            "auditlog" | "noauditlog" => {}
+            "msg" => draft.message = self.text(action),
+            "logdata" => draft.data = self.text(action),
+            "tag" => draft.tags.push(value?.to_owned()),
+            "severity" => draft.severity = Some(severity(value?)?),
+            // Descriptions for people; they change nothing by definition.
+            "ver" | "rev" | "maturity" | "accuracy" => {
+                value?;
+            }
+            "skip" => draft.skip = value?.parse().ok().filter(|n| *n > 0)?,
+            "skipafter" => draft.skip_after = Some(value?.to_owned()),
+            "t" => self.transformation(action, draft)?,
+            "setvar" => self.setvar(action, draft)?,
+            "ctl" => self.ctl(action, draft)?,
+            "initcol" => self.found.push(action.place.warning(
+                "collection_not_persistent",
+                "persistent collections are not supported: this action has no effect",
+            )),
+            _ => self.found.push(action.place.error_hint(
+                "unknown_action",
+                format!("unknown or unsupported action `{}`", action.name),
+                nearest(&action.name, ACTIONS.iter().copied()),
+            )),
+        }
+        Some(())
+    }
+
+    fn transformation(&mut self, action: &Action, draft: &mut Draft) -> Option<()> {
+        let name = action.value.as_deref()?;
+        let list = draft.transformations.get_or_insert_default();
+        if name.eq_ignore_ascii_case("none") {
+            list.clear();
+            return Some(());
+        }
+        match transformations::find(name).and_then(|at| u16::try_from(at).ok()) {
+            Some(at) => list.push(at),
+            None => self.found.push(action.place.error_hint(
+                "unknown_transformation",
+                format!("unknown transformation `{name}`"),
+                nearest(name, transformations::TABLE.iter().map(|t| t.name)),
+            )),
+        }
+        Some(())
+    }
+
+    fn setvar(&mut self, action: &Action, draft: &mut Draft) -> Option<()> {
+        let text = action.value.as_deref()?;
+        let (unset, text) = text.strip_prefix('!').map_or((false, text), |t| (true, t));
+        let (name, value) = text
+            .split_once('=')
+            .map_or((text, None), |(name, value)| (name, Some(value)));
+        let (collection, key) = name.trim().split_once('.')?;
+        if !collection.eq_ignore_ascii_case("tx") {
+            let message = format!("`{collection}` is not persistent in Weir: only TX can be set");
+            self.found
+                .push(action.place.warning("collection_not_persistent", message));
+            return Some(());
+        }
+        let mut parse = |text: &str| {
+            Macro::parse(text, &mut |name| self.intern(name))
+                .map_err(|e| self.found.push(action.place.error("bad_macro", e)))
+                .ok()
+        };
+        let change = match value {
+            _ if unset => Change::Unset,
+            None => Change::Set(parse("1")?),
+            Some(v) => match v.as_bytes() {
+                [b'+', ..] => Change::Add(parse(v.get(1..)?)?),
+                [b'-', ..] => Change::Subtract(parse(v.get(1..)?)?),
+                _ => Change::Set(parse(v)?),
+            },
+        };
+        let name = parse(key)?;
+        let slot = name.constant().is_some().then(|| self.intern(key));
+        draft.effects.push(Effect::Set { name, slot, change });
+        Some(())
+    }
+
+    fn ctl(&mut self, action: &Action, draft: &mut Draft) -> Option<()> {
+        let (name, value) = action.value.as_deref()?.split_once('=')?;
+        let lower = name.trim().to_ascii_lowercase();
+        let effect = match lower.as_str() {
+            "ruleengine" => Effect::Engine(engine_mode(value)?),
+            "requestbodyprocessor" => {
+                let known = ["URLENCODED", "MULTIPART", "JSON", "XML"];
+                Effect::BodyProcessor((*known.iter().find(|k| k.eq_ignore_ascii_case(value))?).to_owned())
+            }
+            "forcerequestbodyvariable" => Effect::ForceRequestBody(value.eq_ignore_ascii_case("on")),
+            // There is no audit log of its own to switch.
+            "auditengine" | "auditlogparts" => return Some(()),
+            "ruleremovebyid" | "ruleremovebytag" | "ruleremovebymsg" => {
+                Effect::RemoveRules(rule_selector(&lower, value).ok()?)
+            }
+            "ruleremovetargetbyid" | "ruleremovetargetbytag" | "ruleremovetargetbymsg" => {
+                let (which, target) = value.split_once(';')?;
+                let (name, key) = target
+                    .split_once(':')
+                    .map_or((target, None), |(n, k)| (n, Some(k)));
+                let selector = match key {
+                    None => RawSelector::All,
+                    Some(key) => match key.strip_prefix('/').and_then(|k| k.strip_suffix('/')) {
+                        Some(regex) => RawSelector::Regex(regex.to_owned()),
+                        None => RawSelector::Key(key.to_owned()),
+                    },
+                };
+                let (name, place) = (name.to_owned(), action.place.clone());
+                let raw = RawTarget {
+                    name,
+                    selector,
+                    count: false,
+                    exclude: true,
+                    place,
+                };
+                for target in self.targets_of(&raw) {
+                    let which = rule_selector(&lower, which).ok()?;
+                    draft.effects.push(Effect::RemoveTarget(which, Arc::new(target)));
+                }
+                return Some(());
+            }
+            _ => return None,
+        };
+        draft.effects.push(effect);
+        Some(())
+    }
+}
+
+fn phase(text: &str) -> Option<usize> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" => Some(0),
+        "2" | "request" => Some(1),
+        "3" => Some(2),
+        "4" | "response" => Some(3),
+        "5" | "logging" => Some(4),
+        _ => None,
+    }
+}
+
+fn allow(value: Option<&str>) -> Option<Disruptive> {
+    match value {
+        None => Some(Disruptive::AllowAll),
+        Some("phase") => Some(Disruptive::AllowPhase),
+        Some("request") => Some(Disruptive::AllowRequest),
+        Some(_) => None,
+    }
+}
+
+fn severity(text: &str) -> Option<u8> {
+    let named = SEVERITIES.iter().position(|s| s.eq_ignore_ascii_case(text));
+    named
+        .or_else(|| text.parse().ok().filter(|n| *n < SEVERITIES.len()))
+        .and_then(|n| u8::try_from(n).ok())
+}

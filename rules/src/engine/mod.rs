@@ -1,0 +1,185 @@
+//! One request through the rules.
+
+mod effects;
+mod evaluate;
+mod request;
+mod store;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::compile::{EngineMode, RuleSet, Target};
+use store::Store;
+
+/// A header: name as sent, value without surrounding white space.
+pub type Field<'a> = (&'a [u8], &'a [u8]);
+
+/// Whether verdicts are acted on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// A matching deny rule refuses the request.
+    #[default]
+    Enforce,
+    /// Matches are recorded; the answer is always [`Verdict::Continue`].
+    DetectOnly,
+}
+
+/// What the caller decides about one transaction.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Enforce or detect.
+    pub mode: Mode,
+    /// Becomes `UNIQUE_ID`; must differ between requests.
+    pub unique_id: u128,
+    /// Becomes `TIME_EPOCH`, in milliseconds since 1970.
+    pub now_unix_ms: u64,
+    /// Bytes that operators and transformations may look at. When it is used up, no further rule runs, the report says
+    /// so, and in `Enforce` mode the request is refused with 503 (rule 0): an unjudged request is not let through.
+    pub budget: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Enforce,
+            unique_id: 0,
+            now_unix_ms: 0,
+            budget: 256 << 20,
+        }
+    }
+}
+
+/// The two ends of the client's connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Connection {
+    /// The client, after trusted forwarding headers were applied.
+    pub client: IpAddr,
+    /// Its port.
+    pub client_port: u16,
+    /// Our address.
+    pub server: IpAddr,
+    /// Our port.
+    pub server_port: u16,
+}
+
+/// The request line.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestLine<'a> {
+    /// As sent.
+    pub method: &'a [u8],
+    /// As sent.
+    pub target: &'a [u8],
+    /// `HTTP/1.1`, `HTTP/2.0`.
+    pub protocol: &'a [u8],
+}
+
+/// What the rules say after a phase.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on.
+    Continue,
+    /// Answer with this status.
+    Deny {
+        /// HTTP status.
+        status: u16,
+        /// The rule that refused; 0 for an exceeded budget.
+        rule: u64,
+        /// 1 to 5.
+        phase: u8,
+    },
+}
+
+/// A rule that matched and wants to be logged.
+#[derive(Debug, Clone)]
+pub struct RuleMatch {
+    /// The rule's id.
+    pub id: u64,
+    /// `msg`, expanded.
+    pub message: String,
+    /// `logdata`, expanded.
+    pub data: String,
+    /// 0 (emergency) to 7 (debug).
+    pub severity: Option<u8>,
+    /// The rule's tags.
+    pub tags: Arc<[String]>,
+    /// 1 to 5.
+    pub phase: u8,
+    /// The variable that matched last, as `ARGS:name`.
+    pub variable: String,
+    /// Its value, at most 256 bytes.
+    pub value: String,
+    /// The rule's file.
+    pub file: Arc<PathBuf>,
+    /// The rule's line.
+    pub line: u32,
+}
+
+/// What is left of a transaction.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Every logged match, in order.
+    pub matches: Vec<RuleMatch>,
+    /// The larger of `TX.blocking_inbound_anomaly_score` and `TX.inbound_anomaly_score`.
+    pub score: u32,
+    /// Whether the work budget ended the inspection.
+    pub budget_exceeded: bool,
+}
+
+/// One request and its response on their way through the rules.
+pub struct Transaction {
+    pub(crate) rules: Arc<RuleSet>,
+    pub(crate) store: Store,
+    pub(crate) mode: EngineMode,
+    pub(crate) matches: Vec<RuleMatch>,
+    pub(crate) budget: u64,
+    pub(crate) exceeded: bool,
+    pub(crate) removed: Vec<bool>,
+    pub(crate) excluded: Vec<(Vec<bool>, Arc<Target>)>,
+    pub(crate) processor: Option<String>,
+    pub(crate) force_body: bool,
+    pub(crate) content_type: Vec<u8>,
+    pub(crate) response_inspected: bool,
+    /// The verdict once a rule gave one; later phases but the last are skipped.
+    pub(crate) ended: Option<Verdict>,
+    /// `allow` without a scope, or with `request` and its last phase.
+    pub(crate) allowed_until: usize,
+}
+
+impl std::fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transaction")
+            .field("matches", &self.matches)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Transaction {
+    /// What matched so far.
+    #[must_use]
+    pub fn matches(&self) -> &[RuleMatch] {
+        &self.matches
+    }
+
+    /// Whether the response body is worth giving to [`Self::response_body`].
+    #[must_use]
+    pub fn wants_response_body(&self) -> bool {
+        self.response_inspected && self.mode != EngineMode::Off && !self.rules.phases[3].is_empty()
+    }
+
+    /// Runs phase 5 and reports.
+    #[must_use]
+    pub fn finish(mut self) -> Report {
+        self.run(4);
+        let score = ["blocking_inbound_anomaly_score", "inbound_anomaly_score"]
+            .iter()
+            .map(|name| self.store.tx_number(&self.rules, name.as_bytes()))
+            .max()
+            .unwrap_or(0);
+        Report {
+            matches: self.matches,
+            score: u32::try_from(score.max(0)).unwrap_or(u32::MAX),
+            budget_exceeded: self.exceeded,
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! What the proxy gives, as variables.
+
+use std::sync::Arc;
+
+use super::{Connection, Field, Mode, Options, RequestLine, Transaction, Verdict};
+use crate::bodies;
+use crate::compile::{EngineMode, RuleSet};
+use crate::engine::store::Store;
+use crate::transformations::url_decode_onto;
+use crate::variables::Var;
+
+impl Transaction {
+    /// Begins a transaction.
+    #[must_use]
+    pub fn new(rules: Arc<RuleSet>, options: &Options, connection: &Connection) -> Self {
+        let mut store = Store::new(&rules);
+        store.set(Var::RemoteAddr, connection.client.to_string().as_bytes());
+        store.set(Var::RemotePort, connection.client_port.to_string().as_bytes());
+        store.set(Var::ServerAddr, connection.server.to_string().as_bytes());
+        store.set(Var::ServerPort, connection.server_port.to_string().as_bytes());
+        store.set(Var::UniqueId, format!("{:032x}", options.unique_id).as_bytes());
+        store.set(
+            Var::TimeEpoch,
+            (options.now_unix_ms / 1000).to_string().as_bytes(),
+        );
+        for var in [
+            Var::ReqbodyError,
+            Var::MultipartStrictError,
+            Var::MultipartUnmatchedBoundary,
+            Var::FilesCombinedSize,
+            Var::RequestBodyLength,
+        ] {
+            store.set(var, b"0");
+        }
+        let mode = match (rules.settings.engine, options.mode) {
+            (EngineMode::On, Mode::DetectOnly) => EngineMode::DetectionOnly,
+            (mode, _) => mode,
+        };
+        Self {
+            rules,
+            store,
+            mode,
+            matches: Vec::new(),
+            budget: options.budget,
+            exceeded: false,
+            removed: Vec::new(),
+            excluded: Vec::new(),
+            processor: None,
+            force_body: false,
+            content_type: Vec::new(),
+            response_inspected: false,
+            ended: None,
+            allowed_until: 0,
+        }
+    }
+
+    /// Takes the head of the request and runs phase 1.
+    pub fn request_headers(&mut self, line: &RequestLine<'_>, fields: &[Field<'_>]) -> Verdict {
+        let store = &mut self.store;
+        store.set(Var::RequestMethod, line.method);
+        store.set(Var::RequestProtocol, line.protocol);
+        store.set(Var::RequestUriRaw, line.target);
+        store.set(
+            Var::RequestLine,
+            &[line.method, line.target, line.protocol].join(&b' '),
+        );
+        let uri = origin_form(line.target);
+        store.set(Var::RequestUri, uri);
+        let split = uri
+            .iter()
+            .position(|b| matches!(b, b'?' | b'#'))
+            .unwrap_or(uri.len());
+        let (path, tail) = uri.split_at(split);
+        let query = tail.strip_prefix(b"?").unwrap_or_default();
+        store.set(Var::RequestFilename, path);
+        let base = path
+            .iter()
+            .rposition(|b| matches!(b, b'/' | b'\\'))
+            .map_or(0, |at| at + 1);
+        store.set(Var::RequestBasename, path.get(base..).unwrap_or_default());
+        store.set(Var::QueryString, query);
+        for (name, value) in fields {
+            store.push(Var::RequestHeaders, name, value);
+            if name.eq_ignore_ascii_case(b"cookie") {
+                cookies(value, store);
+            } else if name.eq_ignore_ascii_case(b"host") {
+                store.set(Var::ServerName, value);
+            } else if name.eq_ignore_ascii_case(b"content-type") {
+                self.content_type = value.to_vec();
+            } else if name.eq_ignore_ascii_case(b"authorization") {
+                store.set(
+                    Var::AuthType,
+                    value.split(|b| *b == b' ').next().unwrap_or_default(),
+                );
+            }
+        }
+        let query = query.to_vec();
+        let separator = self.rules.settings.argument_separator;
+        let outcome = self.with_sink(|_, sink| bodies::urlencoded(&query, separator, Var::ArgsGet, sink));
+        if let Err(fault) = outcome {
+            self.fault(fault);
+        }
+        self.processor = processor_of(&self.content_type).map(str::to_owned);
+        self.run(0)
+    }
+
+    /// Takes the whole request body (empty when there is none), reads it by its type and runs phase 2.
+    pub fn request_body(&mut self, body: &[u8]) -> Verdict {
+        if self.mode != EngineMode::Off && self.rules.settings.request_body && self.ended.is_none() {
+            self.read_body(body);
+        }
+        self.run(1)
+    }
+
+    fn read_body(&mut self, body: &[u8]) {
+        self.store
+            .set(Var::RequestBodyLength, body.len().to_string().as_bytes());
+        let Some(processor) = self.processor.clone().filter(|_| !body.is_empty()) else {
+            if !body.is_empty() {
+                // No parser knows this type: rules judge the raw body instead of nothing.
+                self.store.set(Var::RequestBody, body);
+            }
+            return;
+        };
+        self.store.set(Var::ReqbodyProcessor, processor.as_bytes());
+        let separator = self.rules.settings.argument_separator;
+        let depth_max = self.rules.settings.json_depth_max;
+        let boundary = bodies::boundary(&self.content_type);
+        let outcome = match processor.as_str() {
+            "JSON" => self.with_sink(|_, sink| bodies::json(body, depth_max, sink)),
+            "XML" => self.with_sink(|_, sink| bodies::xml(body, sink)),
+            "MULTIPART" => match boundary {
+                None => Err("Multipart: the boundary is missing or too long"),
+                Some(boundary) => {
+                    let size = self.with_sink(|_, sink| bodies::multipart(body, &boundary, sink));
+                    size.map(|size| {
+                        self.store
+                            .set(Var::FilesCombinedSize, size.to_string().as_bytes())
+                    })
+                }
+            },
+            _ => {
+                self.store.set(Var::RequestBody, body);
+                self.with_sink(|_, sink| bodies::urlencoded(body, separator, Var::ArgsPost, sink))
+            }
+        };
+        if self.force_body || outcome.is_err() {
+            self.store.set(Var::RequestBody, body);
+        }
+        if let Err(fault) = outcome {
+            self.fault(fault);
+        }
+    }
+
+    /// Runs a parser whose findings go to the store, up to the argument limit.
+    fn with_sink<T>(&mut self, parse: impl FnOnce(&(), &mut bodies::Sink<'_>) -> T) -> T {
+        let store = &mut self.store;
+        let arguments_max = self.rules.settings.arguments_max;
+        parse(&(), &mut |var, name, value| {
+            if store.list(var).len() >= arguments_max {
+                return false;
+            }
+            store.push(var, name, value);
+            true
+        })
+    }
+
+    fn fault(&mut self, fault: bodies::Fault) {
+        self.store.set(Var::ReqbodyError, b"1");
+        self.store.set(Var::ReqbodyErrorMsg, fault.as_bytes());
+        if fault.starts_with("Multipart") {
+            self.store.set(Var::MultipartStrictError, b"1");
+            if fault.contains("boundary") {
+                self.store.set(Var::MultipartUnmatchedBoundary, b"1");
+            }
+        }
+    }
+
+    /// Takes the head of the response and runs phase 3.
+    pub fn response_headers(&mut self, status: u16, protocol: &[u8], fields: &[Field<'_>]) -> Verdict {
+        self.store.set(Var::ResponseStatus, status.to_string().as_bytes());
+        self.store.set(Var::ResponseProtocol, protocol);
+        for (name, value) in fields {
+            self.store.push(Var::ResponseHeaders, name, value);
+            if name.eq_ignore_ascii_case(b"content-type") {
+                self.store.set(Var::ResponseContentType, value);
+                let kind = media_type(value);
+                let settings = &self.rules.settings;
+                self.response_inspected =
+                    settings.response_body && settings.response_types.iter().any(|t| t.as_bytes() == kind);
+            } else if name.eq_ignore_ascii_case(b"content-length") {
+                self.store.set(Var::ResponseContentLength, value);
+            }
+        }
+        self.run(2)
+    }
+
+    /// Takes the response body and runs phase 4.
+    pub fn response_body(&mut self, body: &[u8]) -> Verdict {
+        if self.response_inspected {
+            self.store.set(Var::ResponseBody, body);
+        }
+        self.run(3)
+    }
+}
+
+/// The target without scheme and authority.
+fn origin_form(target: &[u8]) -> &[u8] {
+    if target.starts_with(b"/") {
+        return target;
+    }
+    match memchr::memmem::find(target, b"://") {
+        Some(at) => {
+            let rest = target.get(at + 3..).unwrap_or_default();
+            let path = rest
+                .iter()
+                .position(|b| matches!(b, b'/' | b'?'))
+                .unwrap_or(rest.len());
+            rest.get(path..).unwrap_or_default()
+        }
+        None => target,
+    }
+}
+
+fn cookies(header: &[u8], store: &mut Store) {
+    for pair in header
+        .split(|b| *b == b';')
+        .map(<[u8]>::trim_ascii)
+        .filter(|pair| !pair.is_empty())
+    {
+        let at = memchr::memchr(b'=', pair).unwrap_or(pair.len());
+        let mut value = Vec::new();
+        url_decode_onto(pair.get(at + 1..).unwrap_or_default(), &mut value);
+        store.push(Var::RequestCookies, pair.get(..at).unwrap_or_default(), &value);
+    }
+}
+
+fn media_type(content_type: &[u8]) -> Vec<u8> {
+    content_type
+        .split(|b| matches!(b, b';' | b','))
+        .next()
+        .unwrap_or_default()
+        .trim_ascii()
+        .to_ascii_lowercase()
+}
+
+/// The parser for a content type.
+fn processor_of(content_type: &[u8]) -> Option<&'static str> {
+    let kind = media_type(content_type);
+    match kind.as_slice() {
+        b"application/x-www-form-urlencoded" => Some("URLENCODED"),
+        b"multipart/form-data" => Some("MULTIPART"),
+        b"application/json" | b"text/json" => Some("JSON"),
+        b"application/xml" | b"text/xml" => Some("XML"),
+        kind if kind.ends_with(b"+json") => Some("JSON"),
+        kind if kind.ends_with(b"+xml") => Some("XML"),
+        _ => None,
+    }
+}

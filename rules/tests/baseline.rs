@@ -1,0 +1,114 @@
+//! The baseline set, both ways: attacks are refused, ordinary traffic is not.
+
+#![allow(clippy::unwrap_used, reason = "a broken case file must fail the test")]
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use serde_json::Value;
+use weir_rules::{Connection, Disk, Options, RequestLine, Transaction, Verdict, baseline, compile};
+
+struct Case {
+    note: String,
+    method: String,
+    target: String,
+    fields: Vec<(String, String)>,
+    body: String,
+}
+
+fn cases(text: &str) -> Vec<Case> {
+    let all: Value = serde_json::from_str(text).unwrap();
+    let string = |v: &Value, key: &str, default: &str| v[key].as_str().unwrap_or(default).to_owned();
+    all.as_array()
+        .unwrap()
+        .iter()
+        .map(|v| {
+            let body = string(v, "body", "");
+            let mut fields = vec![("Host".to_owned(), "shop.test".to_owned())];
+            let agent = string(
+                v,
+                "agent",
+                "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+            );
+            fields.push(("User-Agent".to_owned(), agent));
+            if !body.is_empty() {
+                fields.push((
+                    "Content-Type".to_owned(),
+                    string(v, "type", "application/x-www-form-urlencoded"),
+                ));
+            }
+            if let Some(headers) = v["headers"].as_object() {
+                fields.extend(
+                    headers
+                        .iter()
+                        .map(|(k, v)| (k.clone(), v.as_str().unwrap().to_owned())),
+                );
+            }
+            let method = if body.is_empty() { "GET" } else { "POST" }.to_owned();
+            Case {
+                note: v.to_string(),
+                method,
+                target: string(v, "target", "/"),
+                fields,
+                body,
+            }
+        })
+        .collect()
+}
+
+fn judge(case: &Case) -> (bool, Vec<u64>) {
+    static RULES: std::sync::OnceLock<std::sync::Arc<weir_rules::RuleSet>> = std::sync::OnceLock::new();
+    let rules = RULES.get_or_init(|| compile(&baseline(), &Disk).unwrap().rules);
+    let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let connection = Connection {
+        client: local,
+        client_port: 4000,
+        server: local,
+        server_port: 80,
+    };
+    let mut tx = Transaction::new(rules.clone(), &Options::default(), &connection);
+    let line = RequestLine {
+        method: case.method.as_bytes(),
+        target: case.target.as_bytes(),
+        protocol: b"HTTP/1.1",
+    };
+    let fields: Vec<_> = case
+        .fields
+        .iter()
+        .map(|(n, v)| (n.as_bytes(), v.as_bytes()))
+        .collect();
+    let mut verdict = tx.request_headers(&line, &fields);
+    if verdict == Verdict::Continue {
+        verdict = tx.request_body(case.body.as_bytes());
+    }
+    let ids = tx.matches().iter().map(|m| m.id).collect();
+    (verdict != Verdict::Continue, ids)
+}
+
+fn check(text: &str, refused: bool, at_least: usize) {
+    let all = cases(text);
+    assert!(all.len() >= at_least, "only {} cases", all.len());
+    let wrong: Vec<String> = all
+        .iter()
+        .filter_map(|case| {
+            let (denied, ids) = judge(case);
+            (denied != refused).then(|| format!("{ids:?} {}", case.note))
+        })
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "{} of {} wrong:\n{}",
+        wrong.len(),
+        all.len(),
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn attacks_are_refused() {
+    check(include_str!("../testdata/baseline/attacks.json"), true, 80);
+}
+
+#[test]
+fn ordinary_requests_pass() {
+    check(include_str!("../testdata/baseline/benign.json"), false, 80);
+}
