@@ -257,23 +257,12 @@ impl<'a> Builder<'a> {
                 continue;
             };
             let before = self.rules.len();
-            let mut kept = 0;
-            let mut survivors = Vec::with_capacity(before);
-            for (index, rule) in self.rules.drain(..).enumerate() {
-                if !selector.selects(&rule) {
-                    kept += 1;
-                    survivors.push(rule);
-                    continue;
-                }
-                for (_, at) in self
-                    .markers
-                    .iter_mut()
-                    .filter(|(_, at)| *at > kept && *at + (index - kept) > kept)
-                {
-                    *at = (*at).saturating_sub(1).max(kept);
-                }
+            let gone: Vec<bool> = self.rules.iter().map(|rule| selector.selects(rule)).collect();
+            for (_, at) in &mut self.markers {
+                *at -= gone.iter().take(*at).filter(|gone| **gone).count();
             }
-            self.rules = survivors;
+            let mut flags = gone.iter();
+            self.rules.retain(|_| flags.next() != Some(&true));
             if self.rules.len() == before {
                 self.found.push(
                     arg.place(0)

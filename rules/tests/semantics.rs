@@ -1,0 +1,157 @@
+//! What rules mean: chains, jumps, scores, exclusions, bodies and diagnostics.
+
+#![allow(clippy::unwrap_used, reason = "a broken rule text must fail the test")]
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use weir_rules::{Connection, Disk, Mode, Options, RequestLine, Source, Transaction, Verdict, compile};
+
+fn source(text: &str) -> Vec<Source> {
+    vec![Source {
+        path: "test.conf".into(),
+        text: text.to_owned(),
+    }]
+}
+
+fn judge(text: &str, target: &str, kind: &str, body: &str, options: &Options) -> (Verdict, Vec<u64>) {
+    let rules = compile(&source(text), &Disk).unwrap().rules;
+    let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let connection = Connection {
+        client: local,
+        client_port: 1,
+        server: local,
+        server_port: 2,
+    };
+    let mut tx = Transaction::new(rules, options, &connection);
+    let line = RequestLine {
+        method: b"POST",
+        target: target.as_bytes(),
+        protocol: b"HTTP/1.1",
+    };
+    let mut verdict = tx.request_headers(&line, &[(b"Content-Type", kind.as_bytes())]);
+    if verdict == Verdict::Continue {
+        verdict = tx.request_body(body.as_bytes());
+    }
+    (verdict, tx.finish().matches.iter().map(|m| m.id).collect())
+}
+
+fn ids(text: &str, target: &str) -> Vec<u64> {
+    judge(text, target, "", "", &Options::default()).1
+}
+
+#[test]
+fn a_chain_matches_as_a_whole_and_sets_per_link() {
+    let text = "SecRule ARGS:a \"@streq 1\" \"id:1,phase:1,chain,setvar:tx.x=+1\"\n\
+        SecRule ARGS:b \"@streq 2\" \"setvar:tx.y=1\"\n\
+        SecRule TX:x \"@eq 1\" \"id:2,phase:1\"\nSecRule &TX:y \"@eq 1\" \"id:3,phase:1\"\n";
+    assert_eq!(ids(text, "/?a=1&b=2"), [1, 2, 3]);
+    assert_eq!(ids(text, "/?a=1&b=3"), [2]);
+}
+
+#[test]
+fn scores_grow_once_per_matching_value() {
+    let text = "SecRule ARGS \"@rx x\" \"id:1,phase:1,nolog,setvar:tx.s=+2\"\nSecRule TX:s \"@eq 4\" \"id:2,phase:1\"\n";
+    assert_eq!(ids(text, "/?a=x&b=x"), [2]);
+    assert_eq!(ids(text, "/?a=x&b=y"), [0_u64; 0]);
+}
+
+#[test]
+fn a_jump_lands_behind_its_marker_even_after_rules_were_removed() {
+    let text = "SecAction \"id:1,phase:1\"\nSecAction \"id:2,phase:1,skipAfter:END\"\nSecAction \"id:3,phase:1\"\n\
+        SecMarker END\nSecAction \"id:4,phase:1\"\nSecRuleRemoveById 1\n";
+    assert_eq!(ids(text, "/"), [2, 4]);
+}
+
+#[test]
+fn exclusions_work_at_load_and_at_run_time() {
+    let rule = "SecRule ARGS \"@rx x\" \"id:9,phase:1\"\n";
+    assert_eq!(
+        ids(&format!("{rule}SecRuleUpdateTargetById 9 \"!ARGS:a\"\n"), "/?a=x"),
+        [0_u64; 0]
+    );
+    let ctl = "SecAction \"id:1,phase:1,nolog,ctl:ruleRemoveTargetById=9;ARGS:a\"\n";
+    assert_eq!(ids(&format!("{ctl}{rule}"), "/?a=x"), [0_u64; 0]);
+    assert_eq!(ids(&format!("{ctl}{rule}"), "/?b=x"), [9]);
+    let gone = "SecAction \"id:1,phase:1,nolog,ctl:ruleRemoveById=9\"\n";
+    assert_eq!(ids(&format!("{gone}{rule}"), "/?b=x"), [0_u64; 0]);
+}
+
+#[test]
+fn json_members_have_paths_and_broken_bodies_are_seen() {
+    let text = "SecRule ARGS:json.a.array_1.b \"@streq \u{e9}\" \"id:1,phase:2,deny,status:418\"\n\
+        SecRule REQBODY_ERROR \"@eq 1\" \"id:2,phase:2\"\n";
+    let run = |kind: &str, body: &str| judge(text, "/", kind, body, &Options::default());
+    let (verdict, seen) = run("application/json", r#"{"a": [0, {"b": "\u00e9"}]}"#);
+    assert_eq!(
+        (verdict, seen),
+        (
+            Verdict::Deny {
+                status: 418,
+                rule: 1,
+                phase: 2
+            },
+            vec![1]
+        )
+    );
+    let deep = "[".repeat(100_000);
+    for (kind, body) in [
+        ("application/json", "{\"a\": [1,}"),
+        ("application/json", &deep),
+        ("text/xml", "<a><b></a>"),
+        ("multipart/form-data; boundary=q", "--q\r\n"),
+        ("multipart/form-data", "x"),
+    ] {
+        assert_eq!(run(kind, body).1, [2], "{kind} {}", &body[..body.len().min(20)]);
+    }
+    assert_eq!(run("text/xml", "<a/>").1, [0_u64; 0]);
+}
+
+#[test]
+fn detect_only_records_and_continues() {
+    let options = Options {
+        mode: Mode::DetectOnly,
+        ..Options::default()
+    };
+    let text = "SecAction \"id:1,phase:1,deny\"\n";
+    assert_eq!(judge(text, "/", "", "", &options), (Verdict::Continue, vec![1]));
+}
+
+#[test]
+fn an_exceeded_budget_is_refused_not_ignored() {
+    let options = Options {
+        budget: 10,
+        ..Options::default()
+    };
+    let text = "SecRule ARGS \"@rx x\" \"id:1,phase:1\"\nSecRule ARGS \"@rx y\" \"id:2,phase:1,deny\"\n";
+    let (verdict, _) = judge(text, "/?a=aaaaaaaaaaaaaaaa", "", "", &options);
+    assert_eq!(
+        verdict,
+        Verdict::Deny {
+            status: 503,
+            rule: 0,
+            phase: 1
+        }
+    );
+}
+
+#[test]
+fn all_errors_come_at_once_with_their_place_and_a_hint() {
+    let text =
+        "SecRul ARGS \"@rx x\" \"id:1\"\nSecRule ARG \"@rxx x\" \\\n  \"id:2,\\\n  t:lowercas,denny\"\n";
+    let found: Vec<String> = compile(&source(text), &Disk)
+        .unwrap_err()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let all = found.join("\n");
+    for wanted in [
+        "test.conf:1:1: error[unknown_directive]: unknown directive `SecRul` (did you mean `SecRule`?)",
+        "test.conf:2:9: error[unknown_variable]: unknown variable `ARG` (did you mean `ARGS`?)",
+        "test.conf:2:14: error[unknown_operator]: unknown operator `@rxx` (did you mean `rx`?)",
+        "test.conf:4:3: error[unknown_transformation]: unknown transformation `lowercas` (did you mean `lowercase`?)",
+        "test.conf:4:14: error[unknown_action]: unknown or unsupported action `denny` (did you mean `deny`?)",
+    ] {
+        assert!(all.contains(wanted), "{wanted}\nnot in\n{all}");
+    }
+    assert_eq!(found.len(), 5, "{all}");
+}
