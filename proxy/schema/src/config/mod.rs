@@ -1,3 +1,19 @@
 //! One document, in three trust levels: raw (what a file says), checked (what may run), and `Live` in the data plane.
 
+mod check;
 pub mod checked;
+mod diff;
+mod error;
+pub mod raw;
+mod rule;
+mod tree;
+
+pub use check::{Document, check};
+pub use diff::{Change, Diff, DiffEntry, FieldChange, diff};
+pub use error::ConfigError;
+pub use rule::json_schema;
+
+/// A commented document that passes the check: the tour of the README.
+pub const fn example() -> &'static str {
+    include_str!("example.yaml")
+}

@@ -1,0 +1,786 @@
+//! Documents in, configurations or all their faults out.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use weir_schema::config::checked::{CheckedConfig, PathMatch, WafMode};
+use weir_schema::config::{self, ConfigError, Document};
+
+fn check(text: &str) -> Result<CheckedConfig, Vec<ConfigError>> {
+    let document = Document {
+        name: "weir.yaml".to_owned(),
+        base: PathBuf::from("/etc/weir"),
+        text: text.to_owned(),
+    };
+    config::check(&document)
+}
+
+#[track_caller]
+fn sound(text: &str) -> CheckedConfig {
+    check(text).unwrap_or_else(|errors| {
+        panic!(
+            "{}",
+            errors
+                .iter()
+                .map(|e| e.display("weir.yaml"))
+                .collect::<Vec<_>>()
+                .join("\n")
+        )
+    })
+}
+
+const POOL: &str = "version: 1\npools: [{ id: app, endpoints: ['127.0.0.1:9000'] }]\n";
+
+/// Tail after `version` and pool `app` (lines 1 and 2), then code, pointer, line, column and a part of the hint.
+const FAULTS: &[(&str, &str, &str, u32, u32, &str)] = &[
+    (
+        "lisetners: []",
+        "unknown_key",
+        "/lisetners",
+        3,
+        1,
+        "did you mean `listeners`",
+    ),
+    (
+        "client: { zzz: 1 }",
+        "unknown_key",
+        "/client/zzz",
+        3,
+        11,
+        "known keys: body_rate_grace_ms",
+    ),
+    (
+        "client:\n  idle_timeout_ms: 0",
+        "out_of_range",
+        "/client/idle_timeout_ms",
+        4,
+        20,
+        "1 to 86400000",
+    ),
+    (
+        "client: { idle_timeout_ms: 1s }",
+        "wrong_type",
+        "/client/idle_timeout_ms",
+        3,
+        28,
+        "a whole number",
+    ),
+    (
+        "client: { idle_timeout_ms: 1.5 }",
+        "wrong_type",
+        "/client/idle_timeout_ms",
+        3,
+        28,
+        "a whole number",
+    ),
+    (
+        "client: { idle_timeout_ms: -1 }",
+        "out_of_range",
+        "/client/idle_timeout_ms",
+        3,
+        28,
+        "1 to 86400000",
+    ),
+    (
+        "drain: {}\ndrain: {}",
+        "duplicate_key",
+        "/drain",
+        4,
+        1,
+        "keep one",
+    ),
+    (
+        "listeners: [{ id: a, address: '127.0.0.1:1', tls: }]",
+        "empty_value",
+        "/listeners/0/tls",
+        3,
+        49,
+        "leave the key out",
+    ),
+    (
+        "listeners: [{ id: a }]",
+        "missing_key",
+        "/listeners/0",
+        3,
+        13,
+        "`address` is text",
+    ),
+    (
+        "listeners: [{ id: a, address: ':80' }]",
+        "invalid_value",
+        "/listeners/0/address",
+        3,
+        31,
+        "0.0.0.0:8080",
+    ),
+    (
+        "listeners: [{ id: 'a b', address: '127.0.0.1:1' }]",
+        "invalid_value",
+        "/listeners/0/id",
+        3,
+        19,
+        "1 to 63",
+    ),
+    (
+        "listeners: [{ id: a, address: '127.0.0.1:1' }, { id: a, address: '127.0.0.1:2' }]",
+        "duplicate_id",
+        "/listeners/1/id",
+        3,
+        54,
+        "unique",
+    ),
+    (
+        "listeners: [{ id: a, address: '127.0.0.1:9901' }]",
+        "duplicate_address",
+        "/listeners/0/address",
+        3,
+        31,
+        "another port",
+    ),
+    (
+        "listeners: [{ id: a, address: '127.0.0.1:1', protocols: [h3] }]",
+        "unknown_value",
+        "/listeners/0/protocols/0",
+        3,
+        58,
+        "`h2`",
+    ),
+    (
+        "listeners: [{ id: a, address: '127.0.0.1:1', proxy_protocol: true }]",
+        "conflict",
+        "/listeners/0/proxy_protocol",
+        3,
+        62,
+        "trust.proxies",
+    ),
+    (
+        "listeners: [{ id: a, address: '127.0.0.1:1', tls: { version_min: 1.2 } }]",
+        "wrong_type",
+        "/listeners/0/tls/version_min",
+        3,
+        66,
+        "quotes",
+    ),
+    (
+        "admin: { address: '0.0.0.0:9901' }",
+        "invalid_value",
+        "/admin/address",
+        3,
+        19,
+        "allow_remote",
+    ),
+    (
+        "trust: { proxies: ['10.0.0.1/8'] }",
+        "invalid_value",
+        "/trust/proxies/0",
+        3,
+        20,
+        "10.0.0.0/8",
+    ),
+    (
+        "trust: { proxies: [example] }",
+        "invalid_value",
+        "/trust/proxies/0",
+        3,
+        20,
+        "CIDR",
+    ),
+    (
+        "node: { region: eu }",
+        "unknown_reference",
+        "/node/region",
+        3,
+        17,
+        "regions",
+    ),
+    (
+        "regions: [{ id: eu }]",
+        "unknown_reference",
+        "/node/region",
+        1,
+        1,
+        "regions",
+    ),
+    (
+        "regions: [{ id: local, ingress: 'https://a/b' }]",
+        "invalid_value",
+        "/regions/0/ingress",
+        3,
+        33,
+        "without a path",
+    ),
+    ("geo: {}", "missing_key", "/geo", 3, 6, "country_database"),
+    (
+        "observability: { access_log: {} }",
+        "conflict",
+        "/observability/access_log",
+        3,
+        30,
+        "stdout",
+    ),
+    (
+        "tenants: [{ id: a, hosts: [a.test], tier: x }]",
+        "unknown_reference",
+        "/tenants/0/tier",
+        3,
+        43,
+        "`tiers`",
+    ),
+    (
+        "tenants: [{ id: a, hosts: ['a.test:80'] }]",
+        "invalid_value",
+        "/tenants/0/hosts/0",
+        3,
+        28,
+        "without port",
+    ),
+    (
+        "tenants: [{ id: a, hosts: ['ä.test'] }]",
+        "invalid_value",
+        "/tenants/0/hosts/0",
+        3,
+        28,
+        "xn--",
+    ),
+    (
+        "tenants: [{ id: a, hosts: [] }]",
+        "out_of_range",
+        "/tenants/0/hosts",
+        3,
+        27,
+        "1 to 10000",
+    ),
+    (
+        "tenants: [{ id: a, hosts: [a.test] }, { id: b, hosts: [A.test] }]",
+        "duplicate_host",
+        "/tenants/1/hosts/0",
+        3,
+        56,
+        "one tenant",
+    ),
+    (
+        "tenants: [{ id: a, hosts: ['*'] }, { id: b, hosts: ['*'] }]",
+        "duplicate_host",
+        "/tenants/1/hosts/0",
+        3,
+        53,
+        "one tenant",
+    ),
+    (
+        "tenants: [{ id: a, hosts: [a.test], state: migrating }]",
+        "missing_key",
+        "/tenants/0",
+        3,
+        11,
+        "region",
+    ),
+    (
+        "tenants: [{ id: a, hosts: [a.test], state: migrating, migrate_to: local }]",
+        "conflict",
+        "/tenants/0/migrate_to",
+        3,
+        67,
+        "ingress",
+    ),
+    (
+        "tenants: [{ id: a, hosts: [a.test], migrate_to: local }]",
+        "conflict",
+        "/tenants/0/migrate_to",
+        3,
+        49,
+        "migrating",
+    ),
+    (
+        "tenants: [{ id: a, hosts: [a.test], geo: { countries_deny: [KP] } }]",
+        "missing_database",
+        "/tenants/0/geo/countries_deny",
+        3,
+        60,
+        "geo.country_database",
+    ),
+    (
+        "tenants: [{ id: a, hosts: [a.test], geo: { countries_allow: [de] } }]\ngeo: { country_database: c }",
+        "invalid_value",
+        "/tenants/0/geo/countries_allow/0",
+        3,
+        62,
+        "upper-case",
+    ),
+    (
+        "tenants: [{ id: a, hosts: [a.test], limits: { address: {} } }]",
+        "missing_key",
+        "/tenants/0/limits/address",
+        3,
+        56,
+        "requests",
+    ),
+    (
+        "tenants: [{ id: a, hosts: [a.test], limits: { keys: [{ name: k, rate: { requests: 1 } }] } }]",
+        "conflict",
+        "/tenants/0/limits/keys/0",
+        3,
+        54,
+        "exactly one",
+    ),
+    (
+        "tenants: [{ id: a, hosts: [a.test], waf: { mode: blok } }]",
+        "unknown_value",
+        "/tenants/0/waf/mode",
+        3,
+        50,
+        "did you mean `block`",
+    ),
+    (
+        "tenants: [{ id: a, hosts: [a.test], waf: { rule_set: baselin } }]",
+        "unknown_reference",
+        "/tenants/0/waf/rule_set",
+        3,
+        54,
+        "did you mean `baseline`",
+    ),
+    (
+        "tenants: [{ id: a, hosts: [a.test], waf: { body_bytes_max: 536870912 } }]",
+        "conflict",
+        "/tenants/0/waf/body_bytes_max",
+        3,
+        60,
+        "inspection",
+    ),
+    (
+        "tenants: [{ id: a, hosts: [a.test], tls: { client_auth: { ca_file: x } } }]",
+        "conflict",
+        "/tenants/0/tls/client_auth",
+        3,
+        57,
+        "certificate",
+    ),
+    (
+        "tenants: [{ id: a, hosts: [a.test], routes: [{ id: r, pool: ap }] }]",
+        "unknown_reference",
+        "/tenants/0/routes/0/pool",
+        3,
+        61,
+        "did you mean `app`",
+    ),
+    (
+        "tenants: [{ id: a, hosts: [a.test], routes: [{ id: r, pool: app, path: a }] }]",
+        "invalid_value",
+        "/tenants/0/routes/0/path",
+        3,
+        72,
+        "absolute",
+    ),
+    (
+        "tenants: [{ id: a, hosts: [a.test], routes: [{ id: r, pool: app, path: /a/../b }] }]",
+        "invalid_value",
+        "/tenants/0/routes/0/path",
+        3,
+        72,
+        "`..`",
+    ),
+    (
+        "tenants: [{ id: a, hosts: [a.test], routes: [{ id: r, pool: app, path_prefix: /a//b }] }]",
+        "invalid_value",
+        "/tenants/0/routes/0/path_prefix",
+        3,
+        79,
+        "`//`",
+    ),
+    (
+        "tenants: [{ id: a, hosts: [a.test], routes: [{ id: r, pool: app, path: '/a?b' }] }]",
+        "invalid_value",
+        "/tenants/0/routes/0/path",
+        3,
+        72,
+        "`?`",
+    ),
+    (
+        "tenants: [{ id: a, hosts: [a.test], routes: [{ id: r, pool: app, path: /a, path_prefix: /b }] }]",
+        "conflict",
+        "/tenants/0/routes/0/path_prefix",
+        3,
+        89,
+        "one of them",
+    ),
+    (
+        "tenants: [{ id: a, hosts: [a.test], routes: [{ id: r, pool: app, hosts: [b.test] }] }]",
+        "unknown_reference",
+        "/tenants/0/routes/0/hosts/0",
+        3,
+        74,
+        "hosts",
+    ),
+    (
+        "tenants: [{ id: a, hosts: [a.test], routes: [{ id: r, pool: app, methods: [get] }] }]",
+        "invalid_value",
+        "/tenants/0/routes/0/methods/0",
+        3,
+        76,
+        "`GET`",
+    ),
+    (
+        "tenants: [{ id: a, hosts: [a.test], routes: [{ id: r, pool: app }, { id: r, pool: app }] }]",
+        "duplicate_id",
+        "/tenants/0/routes/1/id",
+        3,
+        74,
+        "unique",
+    ),
+];
+
+#[test]
+fn each_fault_tells_its_place_and_what_would_be_valid() {
+    let mut wrong = Vec::new();
+    for (tail, code, pointer, line, column, hint) in FAULTS {
+        let errors = check(&format!("{POOL}{tail}\n")).err().unwrap_or_default();
+        let place = (Some(*line), Some(*column));
+        let right = match errors.as_slice() {
+            [error] => {
+                (error.code, error.pointer.as_str(), (error.line, error.column)) == (*code, *pointer, place)
+                    && error.hint.as_ref().is_some_and(|text| text.contains(hint))
+            }
+            _ => false,
+        };
+        if !right {
+            wrong.push(format!(
+                "{tail}\n  want {line}:{column}: {pointer}: {code} ({hint})\n  have {errors:?}"
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_fault_of_a_pool_tells_its_place() {
+    let table = [
+        ("endpoints: []", "out_of_range", "/pools/0/endpoints", "1 to 1000"),
+        (
+            "endpoints: ['a:0']",
+            "invalid_value",
+            "/pools/0/endpoints/0",
+            "1 to 65535",
+        ),
+        (
+            "endpoints: ['a:1', { address: 'a:1' }]",
+            "duplicate_address",
+            "/pools/0/endpoints/1/address",
+            "weight",
+        ),
+        (
+            "endpoints: [{ address: 'a:1', weight: 0 }]",
+            "out_of_range",
+            "/pools/0/endpoints/0/weight",
+            "1 to 1000",
+        ),
+        (
+            "endpoints: ['a:1'], tls: { server_name: '' }",
+            "invalid_value",
+            "/pools/0/tls/server_name",
+            "certificate",
+        ),
+        (
+            "endpoints: ['a:1'], tls: {}",
+            "missing_key",
+            "/pools/0/tls",
+            "server_name",
+        ),
+        (
+            "endpoints: ['a:1'], protocol: h3",
+            "unknown_value",
+            "/pools/0/protocol",
+            "`h1`",
+        ),
+        (
+            "endpoints: ['a:1'], connect_timeout_ms: 5000",
+            "conflict",
+            "/pools/0/connect_timeout_ms",
+            "connect_total_timeout_ms",
+        ),
+        (
+            "endpoints: ['a:1'], retry: { backoff_base_ms: 900 }",
+            "conflict",
+            "/pools/0/retry/backoff_base_ms",
+            "backoff_max_ms",
+        ),
+        (
+            "endpoints: ['a:1'], health: { path: x }",
+            "invalid_value",
+            "/pools/0/health/path",
+            "absolute",
+        ),
+        (
+            "endpoints: ['a:1'], health: { path: /, timeout_ms: 9000 }",
+            "conflict",
+            "/pools/0/health/timeout_ms",
+            "interval_ms",
+        ),
+        (
+            "endpoints: ['a:1'], health: { path: /, status: [399, 200] }",
+            "invalid_value",
+            "/pools/0/health/status",
+            "lowest",
+        ),
+        (
+            "endpoints: ['a:1'], health: { path: /, status: [99, 200] }",
+            "out_of_range",
+            "/pools/0/health/status/0",
+            "100 to 599",
+        ),
+    ];
+    for (tail, code, pointer, hint) in table {
+        let errors = check(&format!("version: 1\npools: [{{ id: app, {tail} }}]\n")).expect_err(tail);
+        let [error] = errors.as_slice() else {
+            panic!("{tail}: {errors:?}")
+        };
+        assert_eq!(
+            (error.code, error.pointer.as_str(), error.line),
+            (code, pointer, Some(2)),
+            "{tail}: {error}"
+        );
+        assert!(
+            error.hint.as_ref().is_some_and(|text| text.contains(hint)),
+            "{tail}: {error}"
+        );
+    }
+}
+
+#[test]
+fn all_faults_come_at_once_in_the_order_of_the_document() {
+    let text = "version: 1\nclient: { idle_timeout_ms: x, zzz: 1 }\npools:\n  - { id: app, endpoints: 5 }\n  - { id: other, endpoints: ['a'] }\n\
+                tenants:\n  - { id: a, hosts: [a.test], tier: no, routes: [{ id: r, pool: app, path: x }, { id: s, pool: gone }] }\n  - { hosts: [b.test] }\n";
+    let errors = check(text).unwrap_err();
+    let found: Vec<&str> = errors.iter().map(|error| error.pointer.as_str()).collect();
+    let want = [
+        "/client/idle_timeout_ms",
+        "/client/zzz",
+        "/pools/0/endpoints",
+        "/pools/1/endpoints/0",
+        "/tenants/0/tier",
+        "/tenants/0/routes/0/path",
+        "/tenants/0/routes/1/pool",
+        "/tenants/1",
+    ];
+    assert_eq!(found, want);
+    assert!(
+        errors[0]
+            .display("weir.yaml")
+            .starts_with("weir.yaml:2:28: /client/idle_timeout_ms: this is text (a whole number"),
+        "{}",
+        errors[0].display("weir.yaml")
+    );
+}
+
+#[test]
+fn yaml_and_json_give_the_same_configuration() {
+    let yaml = "version: 1\nnode:\n  workers: 2\npools:\n- id: app\n  endpoints: [a:80]\ntenants:\n- {id: t, hosts: [\"\\U0001F600x\"]}\n".replace("\\U0001F600x", "t.test");
+    let json = "{\n\t\"tenants\": [{\"hosts\": [\"t.test\"], \"id\": \"t\"}], \"version\": 1,\n\t\"pools\": [{\"id\": \"app\", \"endpoints\": [\"a:80\"]}], \"node\": {\"workers\": 2}}";
+    assert_eq!(sound(&yaml), sound(json));
+    assert_eq!(sound(json).digest.len(), 64);
+    assert_ne!(sound(json).digest, sound("version: 1").digest);
+}
+
+#[test]
+fn defaults_are_the_documented_ones() {
+    let config = sound(&format!(
+        "{POOL}tenants: [{{ id: t, hosts: [T.test], routes: [{{ id: r, pool: app }}] }}]"
+    ));
+    let (pool, tenant) = (&config.pools[0], &config.tenants[0]);
+    assert_eq!(config.admin.address.to_string(), "127.0.0.1:9901");
+    assert_eq!(
+        (config.client.header_timeout, config.client.header_bytes_max),
+        (Duration::from_secs(10), 32_768)
+    );
+    assert_eq!(
+        (config.client.inspection_bytes_max, config.client.h2.resets_max),
+        (268_435_456, 32)
+    );
+    assert_eq!(
+        (config.limits.table_keys, config.limits.headers_always),
+        (1_048_576, true)
+    );
+    assert_eq!(
+        (
+            pool.connect_timeout,
+            pool.retry.retries_max,
+            pool.idle_connections_max
+        ),
+        (Duration::from_secs(1), 2, 256)
+    );
+    assert_eq!(
+        (
+            tenant.waf.mode,
+            tenant.waf.body_bytes_max,
+            tenant.waf.rule_set.as_str()
+        ),
+        (WafMode::Block, 1 << 20, "baseline")
+    );
+    assert_eq!(
+        (tenant.hosts.as_slice(), &tenant.routes[0].path),
+        (&["t.test".to_owned()][..], &PathMatch::Prefix("/".to_owned()))
+    );
+    assert_eq!(
+        (config.regions[0].id.as_str(), config.rule_sets[0].id.as_str()),
+        ("local", "baseline")
+    );
+}
+
+#[test]
+fn tenant_keys_override_their_tier_one_by_one() {
+    let config = sound(
+        "version: 1\ntiers: [{ id: s, limits: { address: { requests: 50 }, tenant: { requests: 500 } }, waf: { mode: detect, rules: [t.conf] } }]\n\
+         tenants: [{ id: t, tier: s, hosts: [t.test], limits: { address: { requests: 5, burst: 9 } }, waf: { rules: [] } }]\n",
+    );
+    let tenant = &config.tenants[0];
+    let address = tenant.limits.address.unwrap();
+    assert_eq!((address.requests.get(), address.burst.get()), (5, 9));
+    assert_eq!(tenant.limits.tenant.unwrap().burst.get(), 500);
+    assert_eq!((tenant.waf.mode, tenant.waf.rules.len()), (WafMode::Detect, 0));
+}
+
+#[test]
+fn quarantine_sets_only_the_faulty_tenant_aside() {
+    let tail = "tenants:\n  - { id: bad, hosts: [bad.test], routes: [{ id: r, pool: gone }] }\n  - { id: good, hosts: [good.test] }\n";
+    assert!(check(&format!("{POOL}{tail}")).is_err());
+    let config = sound(&format!("{POOL}tenant_errors: quarantine\n{tail}"));
+    assert_eq!(
+        config
+            .tenants
+            .iter()
+            .map(|tenant| tenant.id.as_str())
+            .collect::<Vec<_>>(),
+        ["good"]
+    );
+    let aside = &config.quarantined[0];
+    assert_eq!(
+        (aside.id.as_ref().unwrap().as_str(), aside.hosts.as_slice()),
+        ("bad", &["bad.test".to_owned()][..])
+    );
+    assert!(
+        aside.reasons[0].contains("there is no pool `gone`"),
+        "{:?}",
+        aside.reasons
+    );
+    assert!(
+        check(&format!("{POOL}tenant_errors: quarantine\nzzz: 1\n{tail}")).is_err(),
+        "a shared fault refuses"
+    );
+    let twice = "tenants: [{ id: a, hosts: [a.test] }, { id: b, hosts: [a.test] }]\n";
+    assert!(
+        check(&format!("{POOL}tenant_errors: quarantine\n{twice}")).is_err(),
+        "a host of two tenants is nobody's alone"
+    );
+}
+
+#[test]
+fn hostile_documents_are_refused_early() {
+    let bomb = format!(
+        "version: 1\na: &a [{}]\nb: &b [{}]\nc: [{}]\n",
+        "x,".repeat(100),
+        "*a,".repeat(100),
+        "*b,".repeat(100)
+    );
+    let deep = format!("version: {}", "[".repeat(5000));
+    for (text, code) in [
+        (bomb.as_str(), "alias_limit"),
+        (&deep, "syntax"),
+        ("", "syntax"),
+        ("---\na: 1\n---\nb: 1\n", "syntax"),
+        ("a: !!str 1", "syntax"),
+        ("[a: b: c", "syntax"),
+    ] {
+        let errors = check(text).unwrap_err();
+        assert_eq!(errors[0].code, code, "{:?}", errors[0]);
+    }
+}
+
+#[test]
+fn relative_paths_are_the_documents() {
+    let config = sound("version: 1\ngeo: { country_database: c.mmdb, asn_database: /a.mmdb }");
+    let geo = config.geo.unwrap();
+    assert_eq!(
+        (geo.country_database, geo.asn_database),
+        (Some("/etc/weir/c.mmdb".into()), Some("/a.mmdb".into()))
+    );
+}
+
+#[test]
+fn the_diff_names_items_fields_and_what_needs_a_restart() {
+    let old = sound(&format!(
+        "{POOL}tenants: [{{ id: a, hosts: [a.test] }}, {{ id: b, hosts: [b.test] }}]"
+    ));
+    let new = sound(&format!(
+        "{POOL}node: {{ workers: 3 }}\nlimits: {{ table_keys: 2048, headers_always: false }}\ntenants: [{{ id: a, hosts: [a.test], state: suspended }}, {{ id: c, hosts: [c.test] }}]"
+    ));
+    let diff = config::diff(&old, &new);
+    assert_eq!(diff.restart_keys, ["node.workers", "limits.table_keys"]);
+    let text = diff.to_string();
+    for line in [
+        "~ tenant a\n    /state: \"active\" -> \"suspended\"",
+        "- tenant b",
+        "+ tenant c",
+        "! node.workers changes only after a restart",
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+    assert!(config::diff(&old, &old).is_empty());
+}
+
+#[test]
+fn the_example_is_sound() {
+    let config = sound(config::example());
+    assert_eq!(
+        (
+            config.listeners.len(),
+            config.tenants.len(),
+            config.quarantined.len()
+        ),
+        (1, 2, 0)
+    );
+}
+
+#[test]
+fn the_published_schema_takes_no_null_and_describes_each_key() {
+    fn walk(schema: &serde_json::Value, path: &str) {
+        if let Some(properties) = schema.get("properties").and_then(|p| p.as_object()) {
+            assert_eq!(schema["additionalProperties"], false, "{path}");
+            for (name, property) in properties {
+                assert!(property.get("description").is_some(), "{path}/{name}: {property}");
+            }
+        }
+        assert_ne!(schema.get("type"), Some(&serde_json::json!("null")), "{path}");
+        match schema {
+            serde_json::Value::Object(map) => map
+                .iter()
+                .for_each(|(name, value)| walk(value, &format!("{path}/{name}"))),
+            serde_json::Value::Array(items) => items.iter().for_each(|value| walk(value, path)),
+            _ => {}
+        }
+    }
+    let schema = config::json_schema();
+    walk(&schema, "");
+    assert_eq!(
+        schema["$defs"]["RawClient"]["properties"]["idle_timeout_ms"]["maximum"],
+        86_400_000
+    );
+    assert_eq!(
+        schema["$defs"]["RawClient"]["properties"]["idle_timeout_ms"]["default"],
+        60_000
+    );
+}
+
+#[test]
+fn ten_thousand_tenants_are_checked_in_time() {
+    let mut text = POOL.to_owned() + "tenants:\n";
+    for i in 0..10_000 {
+        text += &format!(
+            "  - id: t{i}\n    hosts: [t{i}.test, \"*.t{i}.test\"]\n    limits: {{ address: {{ requests: 5 }} }}\n    routes:\n      - {{ id: r, pool: app }}\n"
+        );
+    }
+    let start = Instant::now();
+    assert_eq!(sound(&text).tenants.len(), 10_000);
+    let took = start.elapsed();
+    println!("10,000 tenants, {} bytes: {took:?}", text.len());
+    // Far above what an unoptimised build needs; it catches only a check that is not linear.
+    assert!(took < Duration::from_secs(30), "{took:?}");
+}
