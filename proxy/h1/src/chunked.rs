@@ -1,223 +1,318 @@
-//! Chunked transfer coding (RFC 9112 section 7.1), decoded strictly and written plainly.
+//! Chunked bodies: RFC 9112 section 7.1.
 
-use std::io::Write;
 use std::ops::Range;
 
-use crate::fields::{header_eq, is_hop_by_hop, is_token, is_value};
+use crate::fields::{is_hop_by_hop, parse_field};
+use crate::grammar::{TOKEN, header_eq, is};
 
-/// Ends a chunk's data.
-pub const CHUNK_END: &[u8] = b"\r\n";
-/// Ends a body without trailers.
-pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+/// Bytes of chunk extensions in one body. They are dropped: nobody uses them, floods of them do harm.
+pub const EXTENSION_BYTES_MAX: usize = 1024;
 
-/// Bytes of one chunk's size line.
-const SIZE_LINE_BYTES_MAX: usize = 256;
-/// Bytes of chunk extensions of a whole body.
-const EXTENSION_BYTES_MAX: usize = 4096;
+/// Digits of a chunk size, leading zeros included: what fits a `u64`.
+const SIZE_DIGITS_MAX: u8 = 16;
 
-/// The coding is broken; the connection must be closed.
+/// Trailer fields kept of one body.
+const TRAILERS_MAX: usize = 64;
+
+/// A trailer field: name as sent, and value.
+pub type Trailer = (Box<[u8]>, Box<[u8]>);
+
+/// Why a chunked body is refused. The connection cannot be used any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the chunked coding is malformed")]
-pub struct ChunkError;
+pub enum ChunkError {
+    /// Chunk data is not followed by CRLF.
+    #[error("chunk data is not followed by CRLF")]
+    BadDataEnd,
+    /// A chunk extension is malformed.
+    #[error("chunk extension is malformed")]
+    BadExtension,
+    /// A chunk size is missing, is not hexadecimal or has more than 16 digits.
+    #[error("chunk size is malformed")]
+    BadSize,
+    /// A trailer field is malformed or one that is not allowed there.
+    #[error("trailer field is malformed or not allowed")]
+    BadTrailer,
+    /// Extensions are longer than [`EXTENSION_BYTES_MAX`] in total.
+    #[error("chunk extensions are too large")]
+    ExtensionsTooLarge,
+    /// The trailer section is longer than allowed.
+    #[error("trailer section is too large")]
+    TrailersTooLarge,
+}
 
-/// What one call has decoded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+impl ChunkError {
+    /// A stable code for logs and metrics.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::BadDataEnd => "bad_chunk_data_end",
+            Self::BadExtension => "bad_chunk_extension",
+            Self::BadSize => "bad_chunk_size",
+            Self::BadTrailer => "bad_trailer",
+            Self::ExtensionsTooLarge => "chunk_extensions_too_large",
+            Self::TrailersTooLarge => "trailers_too_large",
+        }
+    }
+}
+
+/// What one call of [`ChunkedDecoder::decode`] found.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Decoded {
-    /// Bytes of the input that are done with.
+    /// Bytes of the input that are dealt with.
     pub consumed: usize,
-    /// Where body data lies in the input; empty when there is none.
+    /// Body data, as a range of the input, within the consumed bytes.
     pub data: Range<usize>,
-    /// The body has ended.
+    /// Whether the body is complete.
     pub done: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Size,
-    Data(u64),
-    DataEnd,
-    Trailers,
-    Done,
-}
-
-/// Incremental decoder of one body.
-#[derive(Debug)]
+/// Decodes a chunked body piece by piece. Holds no body data, only the trailer line it is reading.
+#[derive(Clone, Debug)]
 pub struct ChunkedDecoder {
     state: State,
     extension_bytes: usize,
     trailer_bytes_left: usize,
-    trailers: Vec<(Box<[u8]>, Box<[u8]>)>,
+    line: Vec<u8>,
+    trailers: Vec<Trailer>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Size { size: u64, digits: u8 },
+    Extension { size: u64, at: Extension },
+    SizeLf { size: u64 },
+    Data { left: u64 },
+    DataCr,
+    DataLf,
+    Trailer,
+    Done,
+    Failed(ChunkError),
+}
+
+/// Where in `*( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] )` the reader is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extension {
+    Before,
+    NameStart,
+    Name,
+    NameAfter,
+    ValueStart,
+    Token,
+    Quoted,
+    Escape,
+    QuotedEnd,
 }
 
 impl ChunkedDecoder {
-    /// A decoder that accepts so many bytes of trailer lines.
+    /// A decoder at the start of a body. The trailer section may have `trailer_bytes_max` bytes.
+    #[must_use]
     pub fn new(trailer_bytes_max: usize) -> Self {
         Self {
-            state: State::Size,
+            state: State::Size { size: 0, digits: 0 },
             extension_bytes: 0,
             trailer_bytes_left: trailer_bytes_max,
+            line: Vec::new(),
             trailers: Vec::new(),
         }
     }
 
-    /// True when the body has ended.
+    /// Looks at `input`, the bytes after those consumed before. Call it again with the rest until it is
+    /// done or consumes nothing, which means that more input is needed. Data is found even if the bytes
+    /// right after it are faulty: the error then comes with the next call.
+    ///
+    /// # Errors
+    /// [`ChunkError`]; every later call gives the same.
+    pub fn decode(&mut self, input: &[u8]) -> Result<Decoded, ChunkError> {
+        let mut at = 0;
+        let mut data = 0..0;
+        while let Some(&byte) = input.get(at) {
+            match self.state {
+                State::Done | State::Failed(_) => break,
+                State::Data { left } => {
+                    if !data.is_empty() {
+                        break;
+                    }
+                    let here = input.len() - at;
+                    let taken = usize::try_from(left).map_or(here, |left| left.min(here));
+                    data = at..at + taken;
+                    at += taken;
+                    self.state = match left - taken as u64 {
+                        0 => State::DataCr,
+                        left => State::Data { left },
+                    };
+                    continue;
+                }
+                _ => {}
+            }
+            match self.step(byte) {
+                Ok(next) => self.state = next,
+                Err(error) => {
+                    self.state = State::Failed(error);
+                    break;
+                }
+            }
+            at += 1;
+        }
+        match self.state {
+            State::Failed(error) if data.is_empty() => Err(error),
+            _ => Ok(Decoded {
+                consumed: at,
+                data,
+                done: self.is_done(),
+            }),
+        }
+    }
+
+    /// The trailer fields seen. Fields that RFC 9110 section 6.5.1 does not allow in a trailer are not
+    /// among them; those that would change framing or routing are refused as an error.
+    #[must_use]
+    pub fn trailers(&self) -> &[Trailer] {
+        &self.trailers
+    }
+
+    /// Whether the whole body was read.
+    #[must_use]
     pub fn is_done(&self) -> bool {
         self.state == State::Done
     }
 
-    /// Trailer fields; those that RFC 9110 section 6.5.1 forbids were dropped.
-    pub fn trailers(&self) -> &[(Box<[u8]>, Box<[u8]>)] {
-        &self.trailers
+    /// The state after one byte that is not chunk data.
+    fn step(&mut self, byte: u8) -> Result<State, ChunkError> {
+        match self.state {
+            State::Size { size, digits } => self.size(byte, size, digits),
+            State::Extension { size, at } => self.extension(byte, size, at),
+            State::SizeLf { size } => match (byte, size) {
+                (b'\n', 0) => Ok(State::Trailer),
+                (b'\n', left) => Ok(State::Data { left }),
+                _ => Err(ChunkError::BadSize),
+            },
+            State::DataCr if byte == b'\r' => Ok(State::DataLf),
+            State::DataLf if byte == b'\n' => Ok(State::Size { size: 0, digits: 0 }),
+            State::DataCr | State::DataLf => Err(ChunkError::BadDataEnd),
+            State::Trailer => self.trailer(byte),
+            State::Failed(error) => Err(error),
+            state @ (State::Data { .. } | State::Done) => Ok(state),
+        }
     }
 
-    /// Decodes until data, the end, or the end of `input`. Nothing consumed and not done: more input is needed.
-    ///
-    /// # Errors
-    /// [`ChunkError`].
-    pub fn decode(&mut self, input: &[u8]) -> Result<Decoded, ChunkError> {
-        let mut at = 0;
-        loop {
-            let rest = input.get(at..).unwrap_or_default();
-            let waits = Decoded {
-                consumed: at,
-                data: at..at,
-                done: false,
-            };
-            match self.state {
-                State::Done => {
-                    return Ok(Decoded {
-                        consumed: at,
-                        data: at..at,
-                        done: true,
-                    });
-                }
-                State::Size => match line(rest, SIZE_LINE_BYTES_MAX)? {
-                    None => return Ok(waits),
-                    Some(text) => {
-                        at += text.len() + 2;
-                        let size = self.size(text)?;
-                        self.state = if size == 0 {
-                            State::Trailers
-                        } else {
-                            State::Data(size)
-                        };
-                    }
-                },
-                State::Data(left) => {
-                    if rest.is_empty() {
-                        return Ok(waits);
-                    }
-                    let count = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
-                    let left = left - count as u64;
-                    self.state = if left == 0 {
-                        State::DataEnd
-                    } else {
-                        State::Data(left)
-                    };
-                    return Ok(Decoded {
-                        consumed: at + count,
-                        data: at..at + count,
-                        done: false,
-                    });
-                }
-                State::DataEnd => match rest {
-                    [b'\r', b'\n', ..] => {
-                        at += 2;
-                        self.state = State::Size;
-                    }
-                    [] | [b'\r'] => return Ok(waits),
-                    _ => return Err(ChunkError),
-                },
-                State::Trailers => match line(rest, self.trailer_bytes_left)? {
-                    None => return Ok(waits),
-                    Some([]) => {
-                        at += 2;
-                        self.state = State::Done;
-                    }
-                    Some(text) => {
-                        at += text.len() + 2;
-                        self.trailer_bytes_left -= text.len();
-                        self.trailer(text)?;
-                    }
-                },
+    fn size(&mut self, byte: u8, size: u64, digits: u8) -> Result<State, ChunkError> {
+        if let Some(digit) = char::from(byte).to_digit(16) {
+            if digits == SIZE_DIGITS_MAX {
+                return Err(ChunkError::BadSize);
             }
+            // Sixteen digits at most: nothing is shifted out.
+            return Ok(State::Size {
+                size: (size << 4) | u64::from(digit),
+                digits: digits + 1,
+            });
+        }
+        match byte {
+            _ if digits == 0 => Err(ChunkError::BadSize),
+            b'\r' => Ok(State::SizeLf { size }),
+            b';' | b' ' | b'\t' => self.extension(byte, size, Extension::Before),
+            _ => Err(ChunkError::BadSize),
         }
     }
 
-    fn size(&mut self, text: &[u8]) -> Result<u64, ChunkError> {
-        let digits = text.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-        let (size, extensions) = text.split_at(digits);
-        if size.is_empty() || size.len() > 16 {
-            return Err(ChunkError);
+    fn extension(&mut self, byte: u8, size: u64, at: Extension) -> Result<State, ChunkError> {
+        use Extension as E;
+        let may_end = matches!(at, E::Name | E::Token | E::QuotedEnd);
+        if byte == b'\r' && may_end {
+            return Ok(State::SizeLf { size });
         }
-        let size = std::str::from_utf8(size).map_err(|_| ChunkError)?;
-        let size = u64::from_str_radix(size, 16)
-            .ok()
-            .filter(|size| *size <= i64::MAX as u64)
-            .ok_or(ChunkError)?;
-        if !extensions.is_empty() {
-            self.extension_bytes += extensions.len();
-            let begins = extensions.trim_ascii_start().first() == Some(&b';');
-            if self.extension_bytes > EXTENSION_BYTES_MAX || !begins || !is_value(extensions) {
-                return Err(ChunkError);
+        self.extension_bytes += 1;
+        if self.extension_bytes > EXTENSION_BYTES_MAX {
+            return Err(ChunkError::ExtensionsTooLarge);
+        }
+        let blank = byte == b' ' || byte == b'\t';
+        let text = byte == b'\t' || (byte >= 0x20 && byte != 0x7f);
+        let next = match at {
+            E::Before | E::Name | E::NameAfter | E::Token | E::QuotedEnd if byte == b';' => E::NameStart,
+            E::Name | E::NameAfter if byte == b'=' => E::ValueStart,
+            E::Before | E::NameStart | E::NameAfter | E::ValueStart if blank => at,
+            E::Name if blank => E::NameAfter,
+            E::Token | E::QuotedEnd if blank => E::Before,
+            E::NameStart | E::Name if is(byte, TOKEN) => E::Name,
+            E::ValueStart if byte == b'"' => E::Quoted,
+            E::ValueStart | E::Token if is(byte, TOKEN) => E::Token,
+            E::Quoted if byte == b'"' => E::QuotedEnd,
+            E::Quoted if byte == b'\\' => E::Escape,
+            E::Quoted | E::Escape if text => E::Quoted,
+            _ => return Err(ChunkError::BadExtension),
+        };
+        Ok(State::Extension { size, at: next })
+    }
+
+    fn trailer(&mut self, byte: u8) -> Result<State, ChunkError> {
+        self.line.push(byte);
+        if byte == b'\n' {
+            let line = self.line.strip_suffix(b"\r\n").ok_or(ChunkError::BadTrailer)?;
+            if line.is_empty() {
+                self.line = Vec::new();
+                return Ok(State::Done);
             }
+            if let Some(trailer) = read_trailer(line)? {
+                if self.trailers.len() == TRAILERS_MAX {
+                    return Err(ChunkError::TrailersTooLarge);
+                }
+                self.trailers.push(trailer);
+            }
+            self.line.clear();
         }
-        Ok(size)
-    }
-
-    fn trailer(&mut self, text: &[u8]) -> Result<(), ChunkError> {
-        let colon = memchr::memchr(b':', text).ok_or(ChunkError)?;
-        let (name, value) = (
-            text.get(..colon).unwrap_or_default(),
-            text.get(colon + 1..).unwrap_or_default(),
-        );
-        if !is_token(name) || !is_value(value) {
-            return Err(ChunkError);
+        // The empty line that ends the section is not counted.
+        if self.line.first().is_some_and(|&first| first != b'\r') || byte == b'\n' {
+            self.trailer_bytes_left = self
+                .trailer_bytes_left
+                .checked_sub(1)
+                .ok_or(ChunkError::TrailersTooLarge)?;
+        } else if self.line.len() > 1 {
+            return Err(ChunkError::BadTrailer);
         }
-        const FORBIDDEN: [&[u8]; 9] = [
-            b"authorization",
-            b"content-encoding",
-            b"content-length",
-            b"content-range",
-            b"content-type",
-            b"cookie",
-            b"host",
-            b"expect",
-            b"set-cookie",
-        ];
-        if !is_hop_by_hop(name) && !FORBIDDEN.iter().any(|known| header_eq(known, name)) {
-            self.trailers.push((name.into(), value.trim_ascii().into()));
-        }
-        Ok(())
+        Ok(State::Trailer)
     }
 }
 
-/// The line at the start of `input`, without its CRLF; `None` when it has not ended.
-fn line(input: &[u8], bytes_max: usize) -> Result<Option<&[u8]>, ChunkError> {
-    match memchr::memchr2(b'\r', b'\n', input) {
-        Some(at) if at > bytes_max => Err(ChunkError),
-        Some(at) if input.get(at) == Some(&b'\n') => Err(ChunkError),
-        Some(at) => match input.get(at + 1) {
-            None => Ok(None),
-            Some(b'\n') => Ok(input.get(..at)),
-            Some(_) => Err(ChunkError),
-        },
-        None if input.len() > bytes_max => Err(ChunkError),
-        None => Ok(None),
-    }
-}
+/// Fields that say how to route or frame a message: as a trailer, an attempt at confusion.
+const REFUSED: [&[u8]; 4] = [b"content-length", b"host", b"trailer", b"transfer-encoding"];
 
-/// Writes the size line of a chunk of `len` bytes.
-pub fn write_chunk_head(out: &mut Vec<u8>, len: usize) {
-    // Writing to a vector cannot fail.
-    let _ = write!(out, "{len:x}\r\n");
-}
+/// Fields that must be known before the body, or that authenticate or control (RFC 9110 section 6.5.1).
+const DROPPED: [&[u8]; 21] = [
+    b"age",
+    b"authorization",
+    b"cache-control",
+    b"content-encoding",
+    b"content-range",
+    b"content-type",
+    b"cookie",
+    b"date",
+    b"expect",
+    b"expires",
+    b"forwarded",
+    b"location",
+    b"max-forwards",
+    b"pragma",
+    b"proxy-authenticate",
+    b"proxy-authorization",
+    b"range",
+    b"retry-after",
+    b"set-cookie",
+    b"vary",
+    b"www-authenticate",
+];
 
-/// Writes the last chunk and trailer fields.
-pub fn write_last_chunk(out: &mut Vec<u8>, trailers: &[(&[u8], &[u8])]) {
-    out.extend_from_slice(b"0\r\n");
-    for (name, value) in trailers {
-        crate::write_field(out, name, value);
+fn read_trailer(line: &[u8]) -> Result<Option<Trailer>, ChunkError> {
+    let field = parse_field(line).ok_or(ChunkError::BadTrailer)?;
+    let name = field.name.of(line);
+    if REFUSED.iter().any(|refused| header_eq(refused, name)) {
+        return Err(ChunkError::BadTrailer);
     }
-    out.extend_from_slice(b"\r\n");
+    let forwarded = name
+        .get(..11)
+        .is_some_and(|prefix| header_eq(prefix, b"x-forwarded"));
+    let condition = name.get(..3).is_some_and(|prefix| header_eq(prefix, b"if-"));
+    let dropped = DROPPED.iter().any(|dropped| header_eq(dropped, name));
+    if dropped || forwarded || condition || is_hop_by_hop(name) {
+        return Ok(None);
+    }
+    Ok(Some((name.into(), field.value.of(line).into())))
 }

@@ -1,55 +1,64 @@
-//! Host and authority (RFC 9110 section 7.2, RFC 3986 section 3.2).
+//! Host values: RFC 9110 section 7.2, narrowed to what names a server.
 
-/// Longest host with port, bytes.
-const BYTES_MAX: usize = 255 + 6;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Splits `host[:port]`; `None` when it is not a valid one.
-pub fn split_host_port(host: &[u8]) -> Option<(&[u8], Option<u16>)> {
-    if host.is_empty() || host.len() > BYTES_MAX {
-        return None;
-    }
-    let (name, port) = if host.first() == Some(&b'[') {
-        let end = memchr::memchr(b']', host)? + 1;
-        let (name, rest) = host.split_at(end);
-        let inside = std::str::from_utf8(name.get(1..end - 1)?).ok()?;
-        inside.parse::<std::net::Ipv6Addr>().ok()?;
-        match rest.split_first() {
-            None => (name, None),
-            Some((b':', port)) => (name, Some(port)),
-            Some(_) => return None,
-        }
-    } else {
-        match memchr::memchr(b':', host) {
-            None => (host, None),
-            Some(at) => (host.get(..at)?, Some(host.get(at + 1..)?)),
-        }
-    };
-    if name.first() != Some(&b'[') && !valid_name(name) {
-        return None;
-    }
-    match port {
-        None => Some((name, None)),
-        Some(digits) => {
-            let fits = (1..=5).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
-            let port = std::str::from_utf8(digits).ok().filter(|_| fits)?.parse().ok()?;
-            Some((name, Some(port)))
-        }
-    }
-}
+use crate::grammar::{HOST, all};
 
-/// Letters, digits, `-`, `_` and dots between labels; one dot may end it. Percent-encoded names are refused.
-fn valid_name(name: &[u8]) -> bool {
-    let name = name.strip_suffix(b".").unwrap_or(name);
-    let label = |label: &[u8]| {
-        (1..=63).contains(&label.len())
-            && label
-                .iter()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-    };
-    name.len() <= 253 && name.split(|byte| *byte == b'.').all(label)
-}
+/// Bytes of a name, from DNS.
+const NAME_BYTES_MAX: usize = 255;
 
-/// Whether a Host value is a host with an optional port.
+/// Whether `host` is a name, an IPv4 address or a bracketed IPv6 address, with or without a port of 1 to 65535.
+///
+/// Narrower than RFC 3986 on purpose: no user information, no percent-encoding, no sub-delimiters, no empty
+/// labels but a last one, no zone identifiers and no number that merely looks like an IPv4 address.
+#[must_use]
 pub fn valid_host(host: &[u8]) -> bool {
     split_host_port(host).is_some()
+}
+
+/// Splits a valid host (see [`valid_host`]) into the name or address, brackets kept, and the port.
+#[must_use]
+pub fn split_host_port(host: &[u8]) -> Option<(&[u8], Option<u16>)> {
+    if host.first() == Some(&b'[') {
+        let close = memchr::memchr(b']', host)?;
+        let literal = std::str::from_utf8(host.get(1..close)?).ok()?;
+        literal.parse::<Ipv6Addr>().ok()?;
+        return Some((host.get(..=close)?, port(host.get(close + 1..)?)?));
+    }
+    let end = memchr::memchr(b':', host).unwrap_or(host.len());
+    let name = host.get(..end)?;
+    if !valid_name(name) {
+        return None;
+    }
+    Some((name, port(host.get(end..)?)?))
+}
+
+/// Reads `:port` or nothing. The outer `None` means invalid.
+fn port(rest: &[u8]) -> Option<Option<u16>> {
+    let digits = match rest {
+        [] => return Some(None),
+        [b':', digits @ ..] => digits,
+        _ => return None,
+    };
+    if digits.is_empty() || digits.len() > 5 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number = digits.iter().fold(0_u32, |n, d| n * 10 + u32::from(d - b'0'));
+    u16::try_from(number).ok().filter(|&n| n != 0).map(Some)
+}
+
+fn valid_name(name: &[u8]) -> bool {
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || !all(name, HOST) {
+        return false;
+    }
+    let name = name.strip_suffix(b".").unwrap_or(name);
+    if name.split(|&b| b == b'.').any(<[u8]>::is_empty) {
+        return false;
+    }
+    let last = name.rsplit(|&b| b == b'.').next().unwrap_or_default();
+    if last.iter().all(u8::is_ascii_digit) {
+        // Other readers may take "1.2.3" or "010.0.0.1" for an address that differs from the text.
+        return std::str::from_utf8(name).is_ok_and(|text| text.parse::<Ipv4Addr>().is_ok());
+    }
+    true
 }

@@ -1,19 +1,37 @@
-//! Strict HTTP/1.1 codec without IO: heads, framing and chunked bodies, both directions (RFC 9112, RFC 9110, RFC 3986).
+//! A strict HTTP/1.1 codec without IO, for both directions (RFC 9110, 9112, 3986).
 //!
-//! What can be read in two ways is refused: that is what request smuggling is made of.
+//! Bytes come in as slices of one growing buffer; heads come out as spans into that buffer, so nothing is
+//! copied and nothing is allocated up to 24 fields. Whatever two readers could understand differently
+//! (framing above all) is refused with a named error instead of being repaired.
+//!
+//! | to | see |
+//! |---|---|
+//! | read a request head | [`parse_request`], [`parse_request_from`] |
+//! | read a response head | [`parse_response`], [`parse_response_from`] |
+//! | read a chunked body | [`ChunkedDecoder`] |
+//! | write | [`write_status_line`], [`write_field`], [`write_chunk_head`], [`write_last_chunk`] |
 
 mod chunked;
 mod fields;
+mod framing;
+mod grammar;
 mod host;
 mod request;
 mod response;
+mod scan;
+mod span;
+mod target;
 mod write;
 
-pub use chunked::{
-    CHUNK_END, ChunkError, ChunkedDecoder, Decoded, LAST_CHUNK, write_chunk_head, write_last_chunk,
-};
-pub use fields::{FieldSpan, FieldSpans, Span, connection_nominates, header_eq, is_hop_by_hop};
+pub use chunked::{ChunkError, ChunkedDecoder, Decoded, EXTENSION_BYTES_MAX, Trailer};
+pub use fields::{connection_nominates, is_hop_by_hop};
+pub use grammar::{header_eq, valid_field_name, valid_field_value};
 pub use host::{split_host_port, valid_host};
-pub use request::{Framing, Limits, RequestError, RequestHead, Version, parse_request};
-pub use response::{ResponseError, ResponseHead, parse_response};
-pub use write::{reason, write_field, write_status_line};
+pub use request::{METHOD_BYTES_MAX, RequestError, RequestHead, parse_request, parse_request_from};
+pub use response::{ResponseError, ResponseHead, parse_response, parse_response_from};
+pub use scan::Scan;
+pub use span::{FieldSpan, FieldSpans, Framing, Limits, Span, Version};
+pub use target::valid_target;
+pub use write::{
+    CHUNK_END, LAST_CHUNK, reason, write_chunk_head, write_field, write_last_chunk, write_status_line,
+};

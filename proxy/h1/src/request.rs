@@ -1,126 +1,108 @@
-//! Request heads (RFC 9112 sections 2 to 3, 6).
+//! Request heads: RFC 9112 sections 2, 3 and 6.
 
-use crate::fields::{
-    FieldFault, FieldSpans, LengthFault, Span, connection_options, head_length, header_eq, is_token, lengths,
-    parse_fields, values,
-};
-use crate::host::valid_host;
+use crate::fields::{ConnectionOptions, push_field};
+use crate::framing::{FramingFault, FramingFields, Stated};
+use crate::grammar::{TOKEN, all, header_eq, is, list};
+use crate::host::{split_host_port, valid_host};
+use crate::scan::{FirstLine, LineFault, Scan};
+use crate::span::{FieldSpans, Framing, Limits, Span, Version};
+use crate::target::{Target, parse_target};
 
-/// Bounds of a head.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Bytes from the first to the empty line.
-    pub head_bytes_max: usize,
-    /// Field lines.
-    pub fields_max: usize,
-    /// Bytes of the target; requests only.
-    pub target_bytes_max: usize,
-}
+/// Bytes of a method; the longest registered one has 17.
+pub const METHOD_BYTES_MAX: usize = 32;
 
-/// Protocol version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
-    /// HTTP/1.0.
-    Http10,
-    /// HTTP/1.1.
-    Http11,
-}
-
-/// How a body is delimited (RFC 9112 section 6.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
-    /// There is none.
-    None,
-    /// So many bytes.
-    Length(u64),
-    /// In chunks.
-    Chunked,
-    /// Until the connection closes; responses only.
-    UntilClose,
-}
-
-/// A request head; spans point into the bytes it was parsed from.
+/// A complete request head. All spans point into the buffer it was parsed from.
 #[derive(Clone, Debug)]
 pub struct RequestHead {
-    /// Method, case as sent.
+    /// As sent: methods are case-sensitive.
     pub method: Span,
-    /// Target as sent.
+    /// As sent.
     pub target: Span,
-    /// Version.
+    /// Version of the request line.
     pub version: Version,
-    /// Field lines.
+    /// In the order sent.
     pub fields: FieldSpans,
-    /// Bytes of the head, the empty line included.
+    /// Bytes to drop from the front of the buffer; the body starts there.
     pub head_bytes: usize,
-    /// How the body is delimited.
+    /// Never [`Framing::UntilClose`].
     pub framing: Framing,
-    /// The connection may carry another request.
+    /// Whether the client lets the connection serve another request.
     pub keep_alive: bool,
-    /// The client waits for `100 Continue`.
+    /// Whether the client waits for a 100 response before it sends the body.
     pub expect_continue: bool,
-    /// The client asks for another protocol that may be passed on (not h2c).
+    /// Whether an upgrade is asked for that may be passed on: not from HTTP/1.0, not with a body, not to h2c.
     pub upgrade: bool,
-    /// The effective authority: of an absolute target, else Host.
+    /// The effective authority, valid by [`crate::valid_host`]: from an absolute target, else from `Host`.
+    /// Missing only in HTTP/1.0.
     pub host: Option<Span>,
-    /// Path and query, or `*`.
+    /// Path and query, starting with `/`; or `*` for OPTIONS.
     pub path: Span,
 }
 
-/// Why bytes are no request that is served.
+/// Why a request is refused. The connection cannot be used any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// RFC 9112 section 6.3.
-    #[error("the length of the body is ambiguous")]
+    /// Length and coding fields contradict or repeat each other.
+    #[error("body framing is ambiguous: send one Content-Length or Transfer-Encoding: chunked")]
     AmbiguousFraming,
-    /// RFC 9110 section 10.1.1.
-    #[error("the expectation is not supported")]
+    /// The chunked body is malformed.
+    #[error("chunked body is malformed")]
+    BadChunk,
+    /// A Content-Length that is no decimal number below 2^64.
+    #[error("Content-Length is not a number")]
+    BadContentLength,
+    /// An Expect other than `100-continue`.
+    #[error("expectation is not supported: only 100-continue is")]
     BadExpectation,
-    /// RFC 9112 section 5.
-    #[error("a field line is malformed")]
+    /// A malformed field line.
+    #[error("field line is malformed")]
     BadField,
-    /// RFC 9112 section 3.2.
-    #[error("the Host field is not valid")]
+    /// More than one Host, an invalid one, or one that contradicts the target.
+    #[error("Host is invalid or contradicts the target")]
     BadHost,
-    /// RFC 9112 section 3.1.
-    #[error("the method is not a token")]
+    /// The method is no token.
+    #[error("method is not a token")]
     BadMethod,
-    /// RFC 9112 section 3.
-    #[error("the request line is malformed")]
+    /// The request line has not three parts with one space between them.
+    #[error("request line is malformed")]
     BadRequestLine,
-    /// RFC 9112 section 3.2.
-    #[error("the target is not valid")]
+    /// The target is malformed, or its form does not fit the method.
+    #[error("request target is malformed")]
     BadTarget,
-    /// RFC 9112 section 2.3.
-    #[error("the version is malformed")]
+    /// The version is malformed.
+    #[error("version is malformed: send HTTP/1.1")]
     BadVersion,
-    /// RFC 6585 section 5.
-    #[error("the head is too large")]
+    /// The head is longer than `Limits::head_bytes_max`.
+    #[error("request head is too large")]
     HeadTooLarge,
-    /// CONNECT and TRACE are not passed on.
-    #[error("the method is not allowed")]
+    /// CONNECT or TRACE.
+    #[error("method is not allowed")]
     MethodNotAllowed,
-    /// RFC 9112 section 3.2.
-    #[error("there is no Host field")]
+    /// HTTP/1.1 without Host.
+    #[error("Host is missing")]
     MissingHost,
-    /// RFC 9110 section 15.5.15.
-    #[error("the target is too long")]
+    /// The target is longer than `Limits::target_bytes_max`.
+    #[error("request target is too long")]
     TargetTooLong,
-    /// RFC 6585 section 5.
-    #[error("there are too many field lines")]
+    /// More fields than `Limits::fields_max`.
+    #[error("too many fields")]
     TooManyFields,
-    /// RFC 9112 section 6.1.
-    #[error("the transfer coding is not supported")]
+    /// A transfer coding other than chunked.
+    #[error("transfer coding is not supported: only chunked is")]
     UnsupportedCoding,
-    /// RFC 9110 section 15.6.6.
-    #[error("the version is not supported")]
+    /// A well-formed version that is not 1.0 or 1.1.
+    #[error("version is not supported: send HTTP/1.1")]
     UnsupportedVersion,
 }
 
 impl RequestError {
-    /// Stable code.
-    pub const fn code(&self) -> &'static str {
+    /// A stable code for logs and metrics.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
         match self {
             Self::AmbiguousFraming => "ambiguous_framing",
+            Self::BadChunk => "bad_chunk",
+            Self::BadContentLength => "bad_content_length",
             Self::BadExpectation => "bad_expectation",
             Self::BadField => "bad_field",
             Self::BadHost => "bad_host",
@@ -139,7 +121,8 @@ impl RequestError {
     }
 
     /// The status to answer with.
-    pub const fn status(&self) -> u16 {
+    #[must_use]
+    pub fn status(&self) -> u16 {
         match self {
             Self::BadExpectation => 417,
             Self::HeadTooLarge | Self::TooManyFields => 431,
@@ -152,233 +135,249 @@ impl RequestError {
     }
 }
 
-/// Parses the head at the start of `buf`; `None` when more bytes are needed.
-///
-/// # Errors
-/// Why it is no request that is served. The connection must be closed then.
-pub fn parse_request(buf: &[u8], limits: &Limits) -> Result<Option<RequestHead>, RequestError> {
-    // One empty line in front is tolerated (RFC 9112 section 2.2).
-    let lead = if buf.starts_with(b"\r\n") { 2 } else { 0 };
-    let Some(head_bytes) = head_length(buf.get(lead..).unwrap_or_default()).map(|length| length + lead)
-    else {
-        return incomplete(buf.get(lead..).unwrap_or_default(), limits);
-    };
-    let line_end = first_line(buf, lead, head_bytes)?;
-    let line = parse_line(buf, lead, line_end, limits)?;
-    if head_bytes > limits.head_bytes_max {
-        return Err(RequestError::HeadTooLarge);
-    }
-    let head = buf.get(..head_bytes).ok_or(RequestError::BadRequestLine)?;
-    let fields = parse_fields(head, line_end + 2, limits.fields_max).map_err(|fault| match fault {
-        FieldFault::Bad => RequestError::BadField,
-        FieldFault::TooMany => RequestError::TooManyFields,
-    })?;
-    finish(head, line, fields).map(Some)
-}
-
-/// What can be said of a head that has not ended: faults that no further byte can mend.
-fn incomplete(buf: &[u8], limits: &Limits) -> Result<Option<RequestHead>, RequestError> {
-    let line = buf.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    if line.len() < buf.len() {
-        let line = line.strip_suffix(b"\r").ok_or(RequestError::BadRequestLine)?;
-        parse_line(line, 0, line.len(), limits)?;
-        let bare = memchr::memchr_iter(b'\n', buf).any(|at| at == 0 || buf.get(at - 1) != Some(&b'\r'));
-        if bare {
-            return Err(RequestError::BadField);
-        }
-    } else {
-        let method = buf.iter().take_while(|byte| **byte != b' ').count();
-        let method = buf.get(..method).unwrap_or_default();
-        if !method.is_empty() && !is_token(method) && !(buf == b"\r") || method.len() > 64 {
-            return Err(RequestError::BadMethod);
-        }
-        if buf.len() > limits.target_bytes_max.saturating_add(128) {
-            return Err(RequestError::TargetTooLong);
-        }
-    }
-    if buf.len() >= limits.head_bytes_max {
-        return Err(RequestError::HeadTooLarge);
-    }
-    Ok(None)
-}
-
-fn first_line(buf: &[u8], lead: usize, head_bytes: usize) -> Result<usize, RequestError> {
-    let head = buf.get(lead..head_bytes).ok_or(RequestError::BadRequestLine)?;
-    let end = memchr::memchr2(b'\r', b'\n', head).ok_or(RequestError::BadRequestLine)?;
-    if head.get(end..end + 2) == Some(b"\r\n") {
-        Ok(lead + end)
-    } else {
-        Err(RequestError::BadRequestLine)
+impl From<crate::ChunkError> for RequestError {
+    fn from(_: crate::ChunkError) -> Self {
+        Self::BadChunk
     }
 }
 
-struct Line {
+impl From<FramingFault> for RequestError {
+    fn from(fault: FramingFault) -> Self {
+        match fault {
+            FramingFault::Ambiguous => Self::AmbiguousFraming,
+            FramingFault::BadLength => Self::BadContentLength,
+            FramingFault::Unsupported => Self::UnsupportedCoding,
+        }
+    }
+}
+
+/// A parsed request line; spans are absolute.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestLine {
     method: Span,
     target: Span,
     version: Version,
+    parts: Target,
 }
 
-fn parse_line(buf: &[u8], start: usize, end: usize, limits: &Limits) -> Result<Line, RequestError> {
-    let line = buf.get(start..end).ok_or(RequestError::BadRequestLine)?;
-    let first = memchr::memchr(b' ', line).ok_or(RequestError::BadRequestLine)?;
-    let last = memchr::memrchr(b' ', line)
-        .filter(|last| *last > first)
-        .ok_or(RequestError::BadRequestLine)?;
-    let (method, target) = (
-        line.get(..first).unwrap_or_default(),
-        line.get(first + 1..last).unwrap_or_default(),
-    );
-    if !is_token(method) || method.len() > 64 {
+/// Parses a request head at the front of `buf`; `None` when more bytes are needed.
+///
+/// # Errors
+/// [`RequestError`] as soon as the first faulty line is complete.
+pub fn parse_request(buf: &[u8], limits: &Limits) -> Result<Option<RequestHead>, RequestError> {
+    parse_request_from(buf, limits, &mut Scan::default())
+}
+
+/// As [`parse_request`], going on where the call before stopped: each line is read once.
+///
+/// # Errors
+/// As [`parse_request`].
+pub fn parse_request_from(
+    buf: &[u8],
+    limits: &Limits,
+    scan: &mut Scan,
+) -> Result<Option<RequestHead>, RequestError> {
+    if !scan.started && !start(buf, scan)? {
+        return Ok(None);
+    }
+    loop {
+        let next = scan.next_line(buf, limits.head_bytes_max);
+        let FirstLine::Request(line) = scan.first_line else {
+            let Some((start, end)) = next.map_err(first_line_fault)? else {
+                return Ok(None);
+            };
+            scan.first_line = FirstLine::Request(parse_line(buf, start, end, limits)?);
+            continue;
+        };
+        let Some((start, end)) = next.map_err(field_line_fault)? else {
+            return Ok(None);
+        };
+        if start == end {
+            let head_bytes = scan.line_start();
+            let fields = std::mem::take(scan).fields;
+            return finish(buf, line, fields, head_bytes).map(Some);
+        }
+        if scan.fields.len() >= limits.fields_max {
+            return Err(RequestError::TooManyFields);
+        }
+        if !push_field(&mut scan.fields, buf, start, end) {
+            return Err(RequestError::BadField);
+        }
+    }
+}
+
+/// Steps over one empty line (RFC 9112 section 2.2) and looks at the first byte, so that other protocols are
+/// refused before a line end comes. False: more bytes are needed.
+fn start(buf: &[u8], scan: &mut Scan) -> Result<bool, RequestError> {
+    let (skip, first) = match buf {
+        [] | [b'\r'] | [b'\r', b'\n'] => return Ok(false),
+        [b'\r', b'\n', first, ..] => (2, *first),
+        [first, ..] => (0, *first),
+    };
+    if first == b'\r' || first == b'\n' {
+        return Err(RequestError::BadRequestLine);
+    }
+    if !is(first, TOKEN) {
         return Err(RequestError::BadMethod);
+    }
+    scan.skip_to(skip);
+    scan.started = true;
+    Ok(true)
+}
+
+fn first_line_fault(fault: LineFault) -> RequestError {
+    match fault {
+        LineFault::BareLf => RequestError::BadRequestLine,
+        LineFault::TooLarge => RequestError::TargetTooLong,
+    }
+}
+
+fn field_line_fault(fault: LineFault) -> RequestError {
+    match fault {
+        LineFault::BareLf => RequestError::BadField,
+        LineFault::TooLarge => RequestError::HeadTooLarge,
+    }
+}
+
+fn parse_line(buf: &[u8], start: usize, end: usize, limits: &Limits) -> Result<RequestLine, RequestError> {
+    let line = buf.get(start..end).unwrap_or_default();
+    let method_end = memchr::memchr(b' ', line).ok_or(RequestError::BadRequestLine)?;
+    let method = line.get(..method_end).unwrap_or_default();
+    if method.is_empty() || method.len() > METHOD_BYTES_MAX || !all(method, TOKEN) {
+        return Err(RequestError::BadMethod);
+    }
+    let rest = line.get(method_end + 1..).unwrap_or_default();
+    let target_len = memchr::memchr(b' ', rest).ok_or(RequestError::BadRequestLine)?;
+    let target = rest.get(..target_len).unwrap_or_default();
+    let version = parse_version(rest.get(target_len + 1..).unwrap_or_default())?;
+    // Without regard to case: an origin may be less strict about it.
+    if header_eq(method, b"CONNECT") || header_eq(method, b"TRACE") {
+        return Err(RequestError::MethodNotAllowed);
     }
     if target.len() > limits.target_bytes_max {
         return Err(RequestError::TargetTooLong);
     }
-    let version = match line.get(last + 1..).unwrap_or_default() {
-        b"HTTP/1.1" => Version::Http11,
-        b"HTTP/1.0" => Version::Http10,
-        [b'H', b'T', b'T', b'P', b'/', b'2'..=b'9', b'.', minor] if minor.is_ascii_digit() => {
-            return Err(RequestError::UnsupportedVersion);
-        }
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor] if minor.is_ascii_digit() => {
-            return Err(RequestError::UnsupportedVersion);
-        }
-        _ => return Err(RequestError::BadVersion),
-    };
-    Ok(Line {
-        method: Span::new(start, start + first),
-        target: Span::new(start + first + 1, start + last),
+    let mut parts = parse_target(target, method).ok_or(RequestError::BadTarget)?;
+    let at = start + method_end + 1;
+    parts.path = parts.path.shifted(at);
+    parts.authority = parts.authority.map(|a| a.shifted(at));
+    Ok(RequestLine {
+        method: Span::new(start, start + method_end),
+        target: Span::new(at, at + target_len),
         version,
+        parts,
     })
 }
 
-/// Bytes of a path and query. Browsers send some that RFC 3986 excludes unencoded in queries: those pass there.
-fn valid_path(path: &[u8]) -> bool {
-    let mut query = false;
-    path.iter().all(|byte| match byte {
-        b'?' => {
-            query = true;
-            true
+fn parse_version(version: &[u8]) -> Result<Version, RequestError> {
+    match version {
+        b"HTTP/1.1" => Ok(Version::Http11),
+        b"HTTP/1.0" => Ok(Version::Http10),
+        b"HTTP/0.9" => Err(RequestError::BadVersion),
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            Err(RequestError::UnsupportedVersion)
         }
-        b'|' | b'{' | b'}' | b'^' | b'`' | b'[' | b']' => query || matches!(byte, b'[' | b']' | b'|'),
-        b'"' | b'<' | b'>' | b'\\' | b'#' => false,
-        byte => (0x21..0x7f).contains(byte),
-    })
+        _ if memchr::memchr(b' ', version).is_some() => Err(RequestError::BadRequestLine),
+        _ => Err(RequestError::BadVersion),
+    }
 }
 
-/// Path and authority of a target (RFC 9112 section 3.2).
-fn parse_target(buf: &[u8], method: &[u8], target: Span) -> Result<(Span, Option<Span>), RequestError> {
-    let bytes = target.of(buf);
-    if bytes.first() == Some(&b'/') {
-        return if valid_path(bytes) {
-            Ok((target, None))
-        } else {
-            Err(RequestError::BadTarget)
-        };
-    }
-    if bytes == b"*" {
-        return if method == b"OPTIONS" {
-            Ok((target, None))
-        } else {
-            Err(RequestError::BadTarget)
-        };
-    }
-    let scheme = [&b"http://"[..], b"https://"]
-        .into_iter()
-        .find(|scheme| {
-            bytes
-                .get(..scheme.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-        })
-        .ok_or(RequestError::BadTarget)?;
-    let rest = bytes.get(scheme.len()..).unwrap_or_default();
-    let end = rest
-        .iter()
-        .position(|byte| matches!(byte, b'/' | b'?'))
-        .unwrap_or(rest.len());
-    let start = target.start as usize + scheme.len();
-    let authority = Span::new(start, start + end);
-    let path = Span::new(start + end, target.end as usize);
-    // An authority without a path stands for `/`, which is not in the bytes: it is refused rather than made up.
-    let path_bytes = path.of(buf);
-    if !valid_host(authority.of(buf)) || path_bytes.first() != Some(&b'/') || !valid_path(path_bytes) {
-        return Err(RequestError::BadTarget);
-    }
-    Ok((path, Some(authority)))
+/// What the fields of a request say about the message and the connection.
+#[derive(Default)]
+struct Meaning {
+    framing: FramingFields,
+    connection: ConnectionOptions,
+    host: Option<Span>,
+    expect_continue: bool,
+    upgrade: bool,
+    upgrade_h2c: bool,
 }
 
-fn finish(head: &[u8], line: Line, fields: FieldSpans) -> Result<RequestHead, RequestError> {
-    let method = line.method.of(head);
-    if matches!(method, b"CONNECT" | b"TRACE") {
-        return Err(RequestError::MethodNotAllowed);
-    }
-    let http10 = line.version == Version::Http10;
-    let (path, authority) = parse_target(head, method, line.target)?;
-    let host = effective_host(head, &fields, authority, http10)?;
-    let found = lengths(&fields, head, http10).map_err(|fault| match fault {
-        LengthFault::Ambiguous => RequestError::AmbiguousFraming,
-        LengthFault::Coding => RequestError::UnsupportedCoding,
-    })?;
-    let framing = match (found.chunked, found.length) {
-        (true, _) => Framing::Chunked,
-        (false, Some(length)) => Framing::Length(length),
-        (false, None) => Framing::None,
-    };
-    let mut expect_continue = false;
-    for value in values(&fields, head, b"expect") {
-        if !header_eq(value, b"100-continue") {
-            return Err(RequestError::BadExpectation);
+fn read_fields(buf: &[u8], version: Version, fields: &FieldSpans) -> Result<Meaning, RequestError> {
+    let mut meaning = Meaning::default();
+    for field in fields {
+        let name = field.name.of(buf);
+        let value = field.value.of(buf);
+        match name.len() {
+            4 if header_eq(name, b"host") => {
+                if meaning.host.replace(field.value).is_some() || !valid_host(value) {
+                    return Err(RequestError::BadHost);
+                }
+            }
+            6 if header_eq(name, b"expect") && version == Version::Http11 => {
+                if !header_eq(value, b"100-continue") {
+                    return Err(RequestError::BadExpectation);
+                }
+                meaning.expect_continue = true;
+            }
+            7 if header_eq(name, b"upgrade") => {
+                meaning.upgrade = true;
+                meaning.upgrade_h2c |= list(value).any(|p| header_eq(p, b"h2c"));
+            }
+            10 if header_eq(name, b"connection") => {
+                if !meaning.connection.add(value) {
+                    return Err(RequestError::BadField);
+                }
+            }
+            14 if header_eq(name, b"content-length") => meaning.framing.content_length(value),
+            17 if header_eq(name, b"transfer-encoding") => meaning.framing.transfer_encoding(value),
+            _ => {}
         }
-        expect_continue = !http10;
     }
-    let option = |name: &[u8]| connection_options(&fields, head).any(|option| header_eq(option, name));
-    let h2c = values(&fields, head, b"upgrade")
-        .flat_map(|value| value.split(|byte| *byte == b','))
-        .any(|protocol| header_eq(protocol.trim_ascii(), b"h2c"));
-    let asked = values(&fields, head, b"upgrade").next().is_some();
-    let upgrade = !http10 && asked && !h2c && option(b"upgrade");
-    let keep_alive = if http10 {
-        option(b"keep-alive") && !option(b"close")
-    } else {
-        !option(b"close")
+    Ok(meaning)
+}
+
+fn finish(
+    buf: &[u8],
+    line: RequestLine,
+    fields: FieldSpans,
+    head_bytes: usize,
+) -> Result<RequestHead, RequestError> {
+    let meaning = read_fields(buf, line.version, &fields)?;
+    let framing = match meaning.framing.resolve(line.version)? {
+        Stated::Nothing => Framing::None,
+        Stated::Length(length) => Framing::Length(length),
+        Stated::Chunked => Framing::Chunked,
     };
+    let has_body = !matches!(framing, Framing::None | Framing::Length(0));
+    let http11 = line.version == Version::Http11;
+    let connection = meaning.connection;
     Ok(RequestHead {
         method: line.method,
         target: line.target,
         version: line.version,
-        head_bytes: head.len(),
-        framing,
-        keep_alive,
-        expect_continue,
-        upgrade,
-        host,
-        path,
         fields,
+        head_bytes,
+        framing,
+        keep_alive: !connection.close && (http11 || connection.keep_alive),
+        expect_continue: meaning.expect_continue,
+        upgrade: http11 && connection.upgrade && meaning.upgrade && !meaning.upgrade_h2c && !has_body,
+        host: effective_host(buf, &line, meaning.host)?,
+        path: line.parts.path,
     })
 }
 
-fn effective_host(
-    head: &[u8],
-    fields: &FieldSpans,
-    authority: Option<Span>,
-    http10: bool,
-) -> Result<Option<Span>, RequestError> {
-    let mut hosts = fields
-        .iter()
-        .filter(|field| header_eq(field.name.of(head), b"host"));
-    let host = hosts.next().map(|field| field.value);
-    if hosts.next().is_some() {
-        return Err(RequestError::BadHost);
+fn effective_host(buf: &[u8], line: &RequestLine, host: Option<Span>) -> Result<Option<Span>, RequestError> {
+    if host.is_none() && line.version == Version::Http11 {
+        return Err(RequestError::MissingHost);
     }
-    match host {
-        None if !http10 => return Err(RequestError::MissingHost),
-        Some(host) if !valid_host(host.of(head)) => return Err(RequestError::BadHost),
-        _ => {}
+    let Some(authority) = line.parts.authority else {
+        return Ok(host);
+    };
+    if let Some(host) = host {
+        let default_port = if line.parts.https { 443 } else { 80 };
+        let split = |span: Span| {
+            split_host_port(span.of(buf)).map(|(name, port)| (name, port.unwrap_or(default_port)))
+        };
+        let agree = match (split(host), split(authority)) {
+            (Some((a, a_port)), Some((b, b_port))) => header_eq(a, b) && a_port == b_port,
+            _ => false,
+        };
+        if !agree {
+            return Err(RequestError::BadHost);
+        }
     }
-    if let (Some(authority), Some(host)) = (authority, host)
-        && !authority.of(head).eq_ignore_ascii_case(host.of(head))
-    {
-        return Err(RequestError::BadHost);
-    }
-    Ok(authority.or(host))
+    Ok(Some(authority))
 }

@@ -1,111 +1,244 @@
-//! Response heads (RFC 9112 sections 4 and 6). An origin is not trusted more than a client.
+//! Response heads: RFC 9112 sections 4 and 6.
 
-use crate::fields::{
-    FieldSpans, Span, connection_options, head_length, header_eq, is_value, lengths, parse_fields,
-};
-use crate::request::{Framing, Limits, Version};
+use crate::fields::{ConnectionOptions, push_field};
+use crate::framing::{FramingFault, FramingFields, Stated};
+use crate::grammar::{header_eq, valid_field_value};
+use crate::scan::{FirstLine, LineFault, Scan};
+use crate::span::{FieldSpans, Framing, Limits, Span, Version};
 
-/// A response head; spans point into the bytes it was parsed from.
+/// A complete response head. All spans point into the buffer it was parsed from.
 #[derive(Clone, Debug)]
 pub struct ResponseHead {
-    /// Status, 100 to 599.
+    /// 100 to 599.
     pub status: u16,
-    /// Reason phrase.
+    /// May be empty.
     pub reason: Span,
-    /// Version.
+    /// Version of the status line.
     pub version: Version,
-    /// Field lines.
+    /// In the order sent.
     pub fields: FieldSpans,
-    /// Bytes of the head, the empty line included.
+    /// Bytes to drop from the front of the buffer; the body starts there.
     pub head_bytes: usize,
-    /// How the body is delimited.
+    /// [`Framing::None`] for answers to HEAD and for 1xx, 204 and 304, whatever their fields say.
     pub framing: Framing,
-    /// The connection may carry another request.
+    /// Whether the connection can serve another request after the body. False too when a response that must
+    /// not have a body announces one: the bytes that follow could be taken for the next response.
     pub keep_alive: bool,
 }
 
-/// Why bytes are no response that is passed on.
+/// Why a response is refused. The connection cannot be used any more; clients get a 502.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResponseError {
-    /// RFC 9112 section 6.3.
-    #[error("the length of the body is ambiguous")]
+    /// Length and coding fields contradict or repeat each other.
+    #[error("body framing of the response is ambiguous")]
     AmbiguousFraming,
-    /// RFC 9112 section 5.
-    #[error("a field line is malformed, or there are too many")]
+    /// The chunked body is malformed.
+    #[error("chunked body of the response is malformed")]
+    BadChunk,
+    /// A Content-Length that is no decimal number below 2^64.
+    #[error("Content-Length of the response is not a number")]
+    BadContentLength,
+    /// A malformed field line.
+    #[error("field line of the response is malformed")]
     BadField,
-    /// RFC 9112 section 4.
-    #[error("the status line is malformed")]
+    /// Not `HTTP/1.x`, a space, three digits from 100 to 599, and a reason or nothing.
+    #[error("status line is malformed")]
     BadStatusLine,
-    /// Larger than the limit.
-    #[error("the head is too large")]
+    /// The version is not 1.0 or 1.1.
+    #[error("version of the response is not supported")]
+    BadVersion,
+    /// The head is longer than `Limits::head_bytes_max`.
+    #[error("response head is too large")]
     HeadTooLarge,
+    /// More fields than `Limits::fields_max`.
+    #[error("response has too many fields")]
+    TooManyFields,
+    /// A transfer coding other than chunked.
+    #[error("transfer coding of the response is not supported")]
+    UnsupportedCoding,
 }
 
-/// Parses the head at the start of `buf`; `None` when more bytes are needed.
+impl ResponseError {
+    /// A stable code for logs and metrics.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::AmbiguousFraming => "ambiguous_framing",
+            Self::BadChunk => "bad_chunk",
+            Self::BadContentLength => "bad_content_length",
+            Self::BadField => "bad_field",
+            Self::BadStatusLine => "bad_status_line",
+            Self::BadVersion => "bad_version",
+            Self::HeadTooLarge => "head_too_large",
+            Self::TooManyFields => "too_many_fields",
+            Self::UnsupportedCoding => "unsupported_coding",
+        }
+    }
+
+    /// The status to answer the client with: always 502.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        502
+    }
+}
+
+impl From<crate::ChunkError> for ResponseError {
+    fn from(_: crate::ChunkError) -> Self {
+        Self::BadChunk
+    }
+}
+
+impl From<FramingFault> for ResponseError {
+    fn from(fault: FramingFault) -> Self {
+        match fault {
+            FramingFault::Ambiguous => Self::AmbiguousFraming,
+            FramingFault::BadLength => Self::BadContentLength,
+            FramingFault::Unsupported => Self::UnsupportedCoding,
+        }
+    }
+}
+
+/// A parsed status line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StatusLine {
+    status: u16,
+    reason: Span,
+    version: Version,
+}
+
+/// Parses a response head at the front of `buf`, the answer to a request with `request_method`; `None` when
+/// more bytes are needed. Interim responses (1xx) are heads of their own.
 ///
 /// # Errors
-/// Why it is no response. The connection must be closed then.
+/// [`ResponseError`] as soon as the first faulty line is complete.
 pub fn parse_response(
     buf: &[u8],
     limits: &Limits,
-    method: &[u8],
+    request_method: &[u8],
 ) -> Result<Option<ResponseHead>, ResponseError> {
-    let Some(head_bytes) = head_length(buf) else {
-        let begins = buf.iter().zip(b"HTTP/1.").all(|(a, b)| a == b);
-        return match (begins, buf.len() >= limits.head_bytes_max) {
-            (false, _) => Err(ResponseError::BadStatusLine),
-            (true, true) => Err(ResponseError::HeadTooLarge),
-            (true, false) => Ok(None),
+    parse_response_from(buf, limits, request_method, &mut Scan::default())
+}
+
+/// As [`parse_response`], going on where the call before stopped: each line is read once.
+///
+/// # Errors
+/// As [`parse_response`].
+pub fn parse_response_from(
+    buf: &[u8],
+    limits: &Limits,
+    request_method: &[u8],
+    scan: &mut Scan,
+) -> Result<Option<ResponseHead>, ResponseError> {
+    loop {
+        let next = scan.next_line(buf, limits.head_bytes_max);
+        let FirstLine::Status(line) = scan.first_line else {
+            let Some((start, end)) = next.map_err(|f| line_fault(f, ResponseError::BadStatusLine))? else {
+                return Ok(None);
+            };
+            scan.first_line = FirstLine::Status(parse_line(buf, start, end)?);
+            continue;
         };
-    };
-    if head_bytes > limits.head_bytes_max {
-        return Err(ResponseError::HeadTooLarge);
+        let Some((start, end)) = next.map_err(|f| line_fault(f, ResponseError::BadField))? else {
+            return Ok(None);
+        };
+        if start == end {
+            let head_bytes = scan.line_start();
+            let fields = std::mem::take(scan).fields;
+            return finish(buf, line, fields, head_bytes, request_method).map(Some);
+        }
+        if scan.fields.len() >= limits.fields_max {
+            return Err(ResponseError::TooManyFields);
+        }
+        if !push_field(&mut scan.fields, buf, start, end) {
+            return Err(ResponseError::BadField);
+        }
     }
-    let head = buf.get(..head_bytes).ok_or(ResponseError::BadStatusLine)?;
-    let line_end = memchr::memchr2(b'\r', b'\n', head).ok_or(ResponseError::BadStatusLine)?;
-    if head.get(line_end..line_end + 2) != Some(b"\r\n") {
+}
+
+fn line_fault(fault: LineFault, bare_lf: ResponseError) -> ResponseError {
+    match fault {
+        LineFault::BareLf => bare_lf,
+        LineFault::TooLarge => ResponseError::HeadTooLarge,
+    }
+}
+
+fn parse_line(buf: &[u8], start: usize, end: usize) -> Result<StatusLine, ResponseError> {
+    let line = buf.get(start..end).unwrap_or_default();
+    let (version, rest) = match line.split_at_checked(8) {
+        Some((b"HTTP/1.1", rest)) => (Version::Http11, rest),
+        Some((b"HTTP/1.0", rest)) => (Version::Http10, rest),
+        Some(([b'H', b'T', b'T', b'P', b'/', ..], _)) => return Err(ResponseError::BadVersion),
+        _ => return Err(ResponseError::BadStatusLine),
+    };
+    let (&[space, a, b, c], reason) = rest.split_first_chunk().ok_or(ResponseError::BadStatusLine)?;
+    let digits = [a, b, c];
+    if space != b' ' || !digits.iter().all(u8::is_ascii_digit) {
         return Err(ResponseError::BadStatusLine);
     }
-    let line = head.get(..line_end).unwrap_or_default();
-    let version = match line.get(..9) {
-        Some(b"HTTP/1.1 ") => Version::Http11,
-        Some(b"HTTP/1.0 ") => Version::Http10,
+    let status = digits.iter().fold(0_u16, |n, d| n * 10 + u16::from(d - b'0'));
+    if !(100..=599).contains(&status) {
+        return Err(ResponseError::BadStatusLine);
+    }
+    let reason = match reason {
+        [] => Span::new(end, end),
+        [b' ', text @ ..] if valid_field_value(text) => Span::new(end - text.len(), end),
         _ => return Err(ResponseError::BadStatusLine),
     };
-    let status = match line.get(9..12) {
-        Some([hundreds @ b'1'..=b'5', tens, ones]) if tens.is_ascii_digit() && ones.is_ascii_digit() => {
-            u16::from(hundreds - b'0') * 100 + u16::from(tens - b'0') * 10 + u16::from(ones - b'0')
-        }
-        _ => return Err(ResponseError::BadStatusLine),
-    };
-    let reason = match line.get(12) {
-        None => Span::new(line_end, line_end),
-        Some(b' ') if is_value(line.get(13..).unwrap_or_default()) => Span::new(13, line_end),
-        Some(_) => return Err(ResponseError::BadStatusLine),
-    };
-    let fields = parse_fields(head, line_end + 2, limits.fields_max).map_err(|_| ResponseError::BadField)?;
-    let http10 = version == Version::Http10;
-    let found = lengths(&fields, head, http10).map_err(|_| ResponseError::AmbiguousFraming)?;
-    let empty = status < 200 || matches!(status, 204 | 304) || method == b"HEAD";
-    let framing = match (empty, found.chunked, found.length) {
-        (true, _, _) => Framing::None,
-        (_, true, _) => Framing::Chunked,
-        (_, _, Some(length)) => Framing::Length(length),
-        _ => Framing::UntilClose,
-    };
-    let option = |name: &[u8]| connection_options(&fields, head).any(|option| header_eq(option, name));
-    let keep_alive = if http10 {
-        option(b"keep-alive")
-    } else {
-        !option(b"close")
-    };
-    Ok(Some(ResponseHead {
+    Ok(StatusLine {
         status,
         reason,
         version,
+    })
+}
+
+fn finish(
+    buf: &[u8],
+    line: StatusLine,
+    fields: FieldSpans,
+    head_bytes: usize,
+    request_method: &[u8],
+) -> Result<ResponseHead, ResponseError> {
+    let mut stated = FramingFields::default();
+    let mut connection = ConnectionOptions::default();
+    for field in &fields {
+        let name = field.name.of(buf);
+        let value = field.value.of(buf);
+        match name.len() {
+            10 if header_eq(name, b"connection") => {
+                if !connection.add(value) {
+                    return Err(ResponseError::BadField);
+                }
+            }
+            14 if header_eq(name, b"content-length") => stated.content_length(value),
+            17 if header_eq(name, b"transfer-encoding") => stated.transfer_encoding(value),
+            _ => {}
+        }
+    }
+    let stated = stated.resolve(line.version)?;
+    let framing = body_framing(line.status, request_method, stated);
+    let never_has_body = matches!(line.status, 100..=199 | 204);
+    let surplus = never_has_body && !matches!(stated, Stated::Nothing | Stated::Length(0));
+    let persistent = line.version == Version::Http11 || connection.keep_alive;
+    Ok(ResponseHead {
+        status: line.status,
+        reason: line.reason,
+        version: line.version,
         fields,
         head_bytes,
         framing,
-        keep_alive,
-    }))
+        keep_alive: persistent && !connection.close && !surplus && framing != Framing::UntilClose,
+    })
+}
+
+/// RFC 9112 section 6.3, in its order.
+fn body_framing(status: u16, request_method: &[u8], stated: Stated) -> Framing {
+    let tunnel = request_method == b"CONNECT" && (200..=299).contains(&status);
+    if request_method == b"HEAD" || tunnel || matches!(status, 100..=199 | 204 | 304) {
+        return Framing::None;
+    }
+    match stated {
+        Stated::Chunked => Framing::Chunked,
+        Stated::Length(length) => Framing::Length(length),
+        Stated::Nothing => Framing::UntilClose,
+    }
 }
