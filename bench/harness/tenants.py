@@ -131,12 +131,12 @@ def reload_cost(proxy, path, content):
         cost.append(sum(spent - before.get(thread, 0) for thread, spent in after.items()))
     return (
         f"{statistics.median(cost) / 1e6:.1f} ms of CPU (best {min(cost) / 1e6:.1f}) with reading and checking the file; "
-        f"compile and swap {statistics.median(compiled):.0f} ms; answered in {statistics.median(took) * 1e3:.0f} ms"
+        f"compile_ms as reported {statistics.median(compiled):.0f}; answered in {statistics.median(took) * 1e3:.0f} ms"
     )
 
 
 def post_reload(admin_port):
-    """Asks the proxy to read its file again; returns the milliseconds that it says the new version took to compile and swap."""
+    """Asks the proxy to read its file again; returns the `compile_ms` of its answer."""
     connection = http.client.HTTPConnection("127.0.0.1", admin_port, timeout=LIMIT_S)
     try:
         connection.request("POST", "/reload")
