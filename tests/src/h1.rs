@@ -203,7 +203,12 @@ impl H1 {
 
     /// All bytes until the end of the connection or the deadline.
     pub fn drain(&mut self) -> Vec<u8> {
-        let deadline = Instant::now() + self.deadline;
+        self.drain_for(self.deadline)
+    }
+
+    /// All bytes until the end of the connection, for at most `patience`.
+    pub fn drain_for(&mut self, patience: Duration) -> Vec<u8> {
+        let deadline = Instant::now() + patience;
         while self.try_fill(deadline) == Filled::More {}
         std::mem::take(&mut self.buffer)
     }

@@ -25,6 +25,7 @@ const START_PATIENCE: Duration = Duration::from_secs(30);
 struct Output {
     listening: HashMap<String, SocketAddr>,
     ready: bool,
+    successor: Option<Pid>,
     log: String,
 }
 
@@ -152,6 +153,11 @@ impl Weir {
         Pid::from_child(&self.child)
     }
 
+    /// The process that took over the listeners, once there is one.
+    pub fn successor(&self) -> Option<Pid> {
+        self.output().successor
+    }
+
     /// Waits for the end of the process.
     pub fn wait_exit(&mut self) -> ExitStatus {
         let child = &mut self.child;
@@ -175,6 +181,10 @@ impl Drop for Weir {
         // It may have ended already; then there is nothing to stop.
         drop(self.child.kill());
         drop(self.child.wait());
+        if let Some(pid) = self.successor() {
+            // It may have ended by itself.
+            let _ = kill_process(pid, Signal::KILL);
+        }
         if thread::panicking() {
             eprintln!(
                 "--- weir said:\n{}---",
@@ -200,6 +210,10 @@ fn follow(pipe: Option<impl Read + Send + 'static>, output: &Arc<Mutex<Output>>)
                     }
                 }
                 Some("ready") => output.ready = true,
+                Some("handed_over") => {
+                    let pid = event.as_ref().and_then(|event| event["pid"].as_i64());
+                    output.successor = pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+                }
                 _ => {}
             }
             output.log.push_str(&line);

@@ -4,6 +4,7 @@
 mod arrows;
 mod files;
 mod layout;
+mod room_table;
 mod sans_io;
 
 use std::path::{Path, PathBuf};
