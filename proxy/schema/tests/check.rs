@@ -680,10 +680,12 @@ fn hostile_documents_are_refused_early() {
         "*a,".repeat(100),
         "*b,".repeat(100)
     );
+    let wide: String = (0..2000).map(|key| format!("k{key}: 1\n")).collect();
     let deep = format!("version: {}", "[".repeat(5000));
     for (text, code) in [
         (bomb.as_str(), "alias_limit"),
         (&deep, "syntax"),
+        (&wide, "too_large"),
         ("", "syntax"),
         ("---\na: 1\n---\nb: 1\n", "syntax"),
         ("a: !!str 1", "syntax"),
@@ -783,4 +785,39 @@ fn ten_thousand_tenants_are_checked_in_time() {
     println!("10,000 tenants, {} bytes: {took:?}", text.len());
     // Far above what an unoptimised build needs; it catches only a check that is not linear.
     assert!(took < Duration::from_secs(30), "{took:?}");
+}
+
+#[test]
+fn a_flood_of_faults_is_cut_and_counted() {
+    let tenant = format!(
+        "- {{ id: 'x y', hosts: [a.test], {} }}\n",
+        (0..200)
+            .map(|k| format!("k{k}: 1"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    );
+    let errors = check(&format!(
+        "{POOL}tenant_errors: quarantine\ntenants:\n{}",
+        tenant.repeat(100)
+    ))
+    .unwrap_err();
+    assert_eq!((errors.len(), errors[10_000].code), (10_001, "too_many_errors"));
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn any_text_is_answered(text in "\\PC{0,200}", cut in 0usize..3000, drop in 0usize..40) {
+        let _answer = check(&text);
+        let example = config::example().replace("# ", "");
+        let mut bytes: Vec<char> = example.chars().collect();
+        let from = cut.min(bytes.len());
+        let to = (from + drop).min(bytes.len());
+        bytes.splice(from..to, text.chars());
+        if let Err(errors) = check(&bytes.into_iter().collect::<String>()) {
+            proptest::prop_assert!(!errors.is_empty());
+            proptest::prop_assert!(errors.iter().all(|error| !error.display("x").is_empty()));
+        }
+    }
 }

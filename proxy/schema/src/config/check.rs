@@ -80,6 +80,11 @@ pub fn check(document: &Document) -> Result<CheckedConfig, Vec<ConfigError>> {
         config
             .tenants
             .retain(|tenant| !aside.contains(tenant.id.as_str()));
+        // A host that a sound tenant serves stays with it.
+        let served: HashSet<&String> = config.tenants.iter().flat_map(|tenant| &tenant.hosts).collect();
+        for one in &mut config.quarantined {
+            one.hosts.retain(|host| !served.contains(host));
+        }
     }
     config.digest = digest(&tree);
     Ok(config)

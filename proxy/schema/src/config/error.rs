@@ -29,19 +29,20 @@ pub struct ConfigError {
 impl ConfigError {
     /// The error as `name:line:column: pointer: message (hint)`.
     pub fn display(&self, document_name: &str) -> String {
-        format!("{document_name}:{self}")
+        let space = if self.line.is_some() { "" } else { " " };
+        format!("{document_name}:{space}{self}")
     }
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let (Some(line), Some(column)) = (self.line, self.column) {
-            write!(f, "{line}:{column}:")?;
+            write!(f, "{line}:{column}: ")?;
         }
         if !self.pointer.is_empty() {
-            write!(f, " {}:", self.pointer)?;
+            write!(f, "{}: ", self.pointer)?;
         }
-        write!(f, " {}", self.message)?;
+        f.write_str(&self.message)?;
         match &self.hint {
             Some(hint) => write!(f, " ({hint})"),
             None => Ok(()),
@@ -116,7 +117,7 @@ impl Faults {
     }
 
     fn push(&mut self, at: &At<'_>, code: &'static str, message: String, hint: Option<String>, shared: bool) {
-        if self.errors.len() >= ERRORS_MAX {
+        if self.full() {
             self.dropped += 1;
             return;
         }
@@ -129,6 +130,11 @@ impl Faults {
             hint,
         };
         self.errors.push((error, shared));
+    }
+
+    /// Whether more faults would only be counted.
+    pub(super) fn full(&self) -> bool {
+        self.errors.len() >= ERRORS_MAX
     }
 
     /// Whether nothing was found.

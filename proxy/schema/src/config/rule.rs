@@ -293,6 +293,10 @@ fn map_shape(node: &Node, rule: &Rule, at: &At<'_>, faults: &mut Faults) -> Opti
     for (key, value) in entries {
         let name = &*key.text;
         let Some(rule) = keys.get(name) else {
+            if faults.full() {
+                faults.add(&At::Root, "unknown_key", "", None);
+                continue;
+            }
             let mut known: Vec<&str> = keys.keys().map(String::as_str).collect();
             known.sort_unstable();
             let hint = nearest(name, known.iter().copied()).map_or_else(

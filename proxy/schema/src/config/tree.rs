@@ -11,6 +11,8 @@ use super::error::{At, ConfigError};
 pub(super) const BYTES_MAX: usize = 64 << 20;
 /// Deepest nesting; the format itself needs 8.
 const DEPTH_MAX: usize = 32;
+/// Most keys of one map; the format's own maps have at most 17.
+const KEYS_MAX: usize = 1000;
 /// Most values that aliases may add to a document.
 const ALIAS_NODES_MAX: usize = 100_000;
 
@@ -376,6 +378,11 @@ impl Reader {
             None => self.root = Some(node),
             Some(Body::List(items)) => items.push(node),
             Some(Body::Map(entries, pending)) => match pending.take() {
+                Some(_) if entries.len() >= KEYS_MAX => {
+                    let at = (node.line, node.column);
+                    let hint = Some(format!("at most {KEYS_MAX}"));
+                    return Err(fault(Some(at), "too_large", "a map has too many keys", hint));
+                }
                 Some(key) => entries.push((key, node)),
                 None => *pending = Some(key(node)?),
             },
