@@ -55,6 +55,6 @@ fn braces_expand() {
     assert_eq!(expanded("a/{b,c}.rs"), ["a/b.rs", "a/c.rs"]);
     assert_eq!(
         rooms("| I want to | open |\n|---|---|\n| x | `a/b.rs`, c/d.rs, e.rs beside it |\n"),
-        ["a/b.rs"]
+        ["a/b.rs", "c/d.rs"]
     );
 }
