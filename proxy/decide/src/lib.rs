@@ -1,1 +1,17 @@
-//! See the crate's description.
+//! Every decision of the request path, without IO, clock or randomness: time and random numbers are arguments.
+
+pub mod balance;
+pub mod client_address;
+pub mod fields;
+pub mod geo;
+pub mod guard;
+pub mod health;
+pub mod limit;
+pub mod path;
+pub mod refuse;
+pub mod resolve;
+pub mod retry;
+pub mod route;
+
+/// A header field: its name as sent, and its value without surrounding white space.
+pub type Field<'a> = (&'a [u8], &'a [u8]);
