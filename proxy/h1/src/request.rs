@@ -42,15 +42,12 @@ pub struct RequestHead {
 /// Why a request is refused. The connection cannot be used any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// Length and coding fields contradict or repeat each other.
+    /// Length and coding fields contradict or repeat each other, or the length is no decimal number below 2^64.
     #[error("body framing is ambiguous: send one Content-Length or Transfer-Encoding: chunked")]
     AmbiguousFraming,
     /// The chunked body is malformed.
     #[error("chunked body is malformed")]
     BadChunk,
-    /// A Content-Length that is no decimal number below 2^64.
-    #[error("Content-Length is not a number")]
-    BadContentLength,
     /// An Expect other than `100-continue`.
     #[error("expectation is not supported: only 100-continue is")]
     BadExpectation,
@@ -102,7 +99,6 @@ impl RequestError {
         match self {
             Self::AmbiguousFraming => "ambiguous_framing",
             Self::BadChunk => "bad_chunk",
-            Self::BadContentLength => "bad_content_length",
             Self::BadExpectation => "bad_expectation",
             Self::BadField => "bad_field",
             Self::BadHost => "bad_host",
@@ -145,7 +141,6 @@ impl From<FramingFault> for RequestError {
     fn from(fault: FramingFault) -> Self {
         match fault {
             FramingFault::Ambiguous => Self::AmbiguousFraming,
-            FramingFault::BadLength => Self::BadContentLength,
             FramingFault::Unsupported => Self::UnsupportedCoding,
         }
     }
@@ -247,7 +242,8 @@ fn parse_line(buf: &[u8], start: usize, end: usize, limits: &Limits) -> Result<R
         return Err(RequestError::BadMethod);
     }
     let rest = line.get(method_end + 1..).unwrap_or_default();
-    let target_len = memchr::memchr(b' ', rest).ok_or(RequestError::BadRequestLine)?;
+    // The last space: one within the target is then named as what it is.
+    let target_len = memchr::memrchr(b' ', rest).ok_or(RequestError::BadRequestLine)?;
     let target = rest.get(..target_len).unwrap_or_default();
     let version = parse_version(rest.get(target_len + 1..).unwrap_or_default())?;
     // Without regard to case: an origin may be less strict about it.
@@ -279,7 +275,6 @@ fn parse_version(version: &[u8]) -> Result<Version, RequestError> {
         {
             Err(RequestError::UnsupportedVersion)
         }
-        _ if memchr::memchr(b' ', version).is_some() => Err(RequestError::BadRequestLine),
         _ => Err(RequestError::BadVersion),
     }
 }
@@ -302,14 +297,11 @@ fn read_fields(buf: &[u8], version: Version, fields: &FieldSpans) -> Result<Mean
         let value = field.value.of(buf);
         match name.len() {
             4 if header_eq(name, b"host") => {
-                if meaning.host.replace(field.value).is_some() || !valid_host(value) {
-                    return Err(RequestError::BadHost);
-                }
+                let second = meaning.host.replace(field.value).is_some();
+                ensure(!second && valid_host(value), RequestError::BadHost)?;
             }
             6 if header_eq(name, b"expect") && version == Version::Http11 => {
-                if !header_eq(value, b"100-continue") {
-                    return Err(RequestError::BadExpectation);
-                }
+                ensure(header_eq(value, b"100-continue"), RequestError::BadExpectation)?;
                 meaning.expect_continue = true;
             }
             7 if header_eq(name, b"upgrade") => {
@@ -317,9 +309,7 @@ fn read_fields(buf: &[u8], version: Version, fields: &FieldSpans) -> Result<Mean
                 meaning.upgrade_h2c |= list(value).any(|p| header_eq(p, b"h2c"));
             }
             10 if header_eq(name, b"connection") => {
-                if !meaning.connection.add(value) {
-                    return Err(RequestError::BadField);
-                }
+                ensure(meaning.connection.add(value), RequestError::BadField)?;
             }
             14 if header_eq(name, b"content-length") => meaning.framing.content_length(value),
             17 if header_eq(name, b"transfer-encoding") => meaning.framing.transfer_encoding(value),
@@ -327,6 +317,10 @@ fn read_fields(buf: &[u8], version: Version, fields: &FieldSpans) -> Result<Mean
         }
     }
     Ok(meaning)
+}
+
+fn ensure(holds: bool, otherwise: RequestError) -> Result<(), RequestError> {
+    if holds { Ok(()) } else { Err(otherwise) }
 }
 
 fn finish(

@@ -29,15 +29,12 @@ pub struct ResponseHead {
 /// Why a response is refused. The connection cannot be used any more; clients get a 502.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResponseError {
-    /// Length and coding fields contradict or repeat each other.
+    /// Length and coding fields contradict or repeat each other, or the length is no decimal number below 2^64.
     #[error("body framing of the response is ambiguous")]
     AmbiguousFraming,
     /// The chunked body is malformed.
     #[error("chunked body of the response is malformed")]
     BadChunk,
-    /// A Content-Length that is no decimal number below 2^64.
-    #[error("Content-Length of the response is not a number")]
-    BadContentLength,
     /// A malformed field line.
     #[error("field line of the response is malformed")]
     BadField,
@@ -65,7 +62,6 @@ impl ResponseError {
         match self {
             Self::AmbiguousFraming => "ambiguous_framing",
             Self::BadChunk => "bad_chunk",
-            Self::BadContentLength => "bad_content_length",
             Self::BadField => "bad_field",
             Self::BadStatusLine => "bad_status_line",
             Self::BadVersion => "bad_version",
@@ -92,7 +88,6 @@ impl From<FramingFault> for ResponseError {
     fn from(fault: FramingFault) -> Self {
         match fault {
             FramingFault::Ambiguous => Self::AmbiguousFraming,
-            FramingFault::BadLength => Self::BadContentLength,
             FramingFault::Unsupported => Self::UnsupportedCoding,
         }
     }
@@ -205,9 +200,10 @@ fn finish(
         let value = field.value.of(buf);
         match name.len() {
             10 if header_eq(name, b"connection") => {
-                if !connection.add(value) {
-                    return Err(ResponseError::BadField);
-                }
+                connection
+                    .add(value)
+                    .then_some(())
+                    .ok_or(ResponseError::BadField)?;
             }
             14 if header_eq(name, b"content-length") => stated.content_length(value),
             17 if header_eq(name, b"transfer-encoding") => stated.transfer_encoding(value),

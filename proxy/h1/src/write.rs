@@ -1,7 +1,5 @@
 //! The writing side.
 
-use crate::chunked::Trailer;
-
 /// Follows the data of every chunk.
 pub const CHUNK_END: &[u8] = b"\r\n";
 
@@ -23,10 +21,10 @@ pub fn write_chunk_head(out: &mut Vec<u8>, len: usize) {
 }
 
 /// Ends a chunked body with `trailers`.
-pub fn write_last_chunk(out: &mut Vec<u8>, trailers: &[Trailer]) {
+pub fn write_last_chunk<B: AsRef<[u8]>>(out: &mut Vec<u8>, trailers: &[(B, B)]) {
     out.extend_from_slice(b"0\r\n");
     for (name, value) in trailers {
-        write_field(out, name, value);
+        write_field(out, name.as_ref(), value.as_ref());
     }
     out.extend_from_slice(b"\r\n");
 }

@@ -1,0 +1,67 @@
+//! Request targets: RFC 9112 section 3.2.
+
+use crate::grammar::{PATH, QUERY, all, header_eq};
+use crate::host::valid_host;
+use crate::span::Span;
+
+/// Parts of a target, as spans relative to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// The authority of the absolute form.
+    pub(crate) authority: Option<Span>,
+    /// Whether the absolute form has the scheme `https`.
+    pub(crate) https: bool,
+    pub(crate) path: Span,
+}
+
+/// Whether `target` is a target in origin form: `/path` with an optional `?query`, no fragment.
+///
+/// Follows RFC 3986, except that raw brackets are allowed, and in the query also the raw `|`, `{`, `}`, `^`
+/// and backtick that browsers send.
+#[must_use]
+pub fn valid_target(target: &[u8]) -> bool {
+    let path_end = memchr::memchr(b'?', target).unwrap_or(target.len());
+    let (path, query) = target.split_at(path_end);
+    path.first() == Some(&b'/') && all(path, PATH) && (query.is_empty() || all(query, QUERY))
+}
+
+/// Parses a target in origin form, absolute form or, for OPTIONS, asterisk form. `None` when it is malformed.
+pub(crate) fn parse_target(target: &[u8], method: &[u8]) -> Option<Target> {
+    let origin = |authority, https, start| Target {
+        authority,
+        https,
+        path: Span::new(start, target.len()),
+    };
+    if target.first() == Some(&b'/') {
+        return valid_target(target).then(|| origin(None, false, 0));
+    }
+    if target == b"*" {
+        return (method == b"OPTIONS").then(|| origin(None, false, 0));
+    }
+    let scheme_end = memchr::memchr(b':', target)?;
+    let scheme = target.get(..scheme_end)?;
+    let https = header_eq(scheme, b"https");
+    if !https && !header_eq(scheme, b"http") {
+        return None;
+    }
+    let rest = target.get(scheme_end + 1..)?.strip_prefix(b"//")?;
+    let start = scheme_end + 3;
+    let length = memchr::memchr2(b'/', b'?', rest).unwrap_or(rest.len());
+    let end = start + length;
+    if !valid_host(rest.get(..length)?) {
+        return None;
+    }
+    let authority = Some(Span::new(start, end));
+    if end == target.len() {
+        // An empty path means "/" (RFC 9110 section 4.2.3): the slash before the authority serves for it.
+        // For OPTIONS it would mean "*", which the target has no byte for.
+        let path = Span::new(start - 1, start);
+        return (method != b"OPTIONS").then_some(Target {
+            authority,
+            https,
+            path,
+        });
+    }
+    // "http://host?query" has no path to show; no client in use sends it.
+    valid_target(target.get(end..)?).then(|| origin(authority, https, end))
+}
