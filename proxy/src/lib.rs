@@ -1,1 +1,20 @@
-//! See the crate's description.
+//! Weir's data plane: listeners, the request engine, upstream IO, reload and admin.
+//!
+//! Follow a request from `listen/accept.rs` to `engine/serve.rs`; follow a configuration from `reload.rs` to `live.rs`.
+
+mod admin;
+mod boot;
+mod clock;
+mod downstream;
+mod engine;
+mod limits;
+mod listen;
+mod live;
+mod meter;
+mod random;
+mod reload;
+mod sync;
+mod telemetry;
+mod upstream;
+
+pub use boot::{ProxyOptions, StartError, read_document, run_proxy};

@@ -1,2 +1,139 @@
 //! The `weir` command.
-fn main() {}
+
+mod commands;
+mod demo;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Weir: a regional ingress that knows whose request it is, where it comes from, how much it may do and whether it is
+/// an attack.
+///
+/// Exit codes: 0 done; 1 the input is not valid (errors are printed); 2 wrong usage; 3 the system refused (a port, a
+/// file).
+#[derive(Parser)]
+#[command(name = "weir", version, arg_required_else_help = true)]
+struct Cli {
+    /// How results are printed.
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    output: Output,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start a proxy in front of an upstream on safe built-in defaults.
+    Up(Up),
+    /// Run a proxy with a configuration document.
+    Proxy(Proxy),
+    /// Look at configuration documents.
+    #[command(subcommand)]
+    Config(Config),
+    /// Look at rule files.
+    #[command(subcommand)]
+    Rules(Rules),
+    /// Print a shell's completion script.
+    Completion {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Args)]
+struct Up {
+    /// Upstream to protect, like http://127.0.0.1:3000; without it a built-in demo origin answers.
+    #[arg(long, value_name = "URL")]
+    upstream: Option<String>,
+    /// Address to listen on.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: String,
+    /// Address of the admin endpoint.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9901")]
+    admin: String,
+    /// MMDB file with countries; adds geo headers and `--deny-country`.
+    #[arg(long, value_name = "FILE")]
+    geo: Option<PathBuf>,
+    /// Countries to refuse (ISO 3166 codes).
+    #[arg(long, value_name = "CODE", value_delimiter = ',', requires = "geo")]
+    deny_country: Vec<String>,
+    /// Peers (CIDR) whose X-Forwarded-For counts.
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    trust: Vec<String>,
+    /// Requests per second of one client address.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    rate: u32,
+    /// What the rules do: off, detect or block.
+    #[arg(long, value_name = "MODE", default_value = "block")]
+    waf: String,
+}
+
+#[derive(Args)]
+struct Proxy {
+    /// The document, YAML or JSON.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+#[derive(Subcommand)]
+enum Config {
+    /// Check a document; prints all errors at once.
+    Check {
+        /// The document.
+        file: PathBuf,
+    },
+    /// Show what a change of document changes.
+    Diff {
+        /// The document that runs.
+        old: PathBuf,
+        /// The document to come.
+        new: PathBuf,
+    },
+    /// Print a commented example document.
+    Example,
+    /// Print the JSON Schema of documents.
+    Schema,
+}
+
+#[derive(Subcommand)]
+enum Rules {
+    /// Check SecLang files; prints all errors at once.
+    Check {
+        /// Files, in order; without any the shipped baseline is checked.
+        files: Vec<PathBuf>,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let json = cli.output == Output::Json;
+    match cli.command {
+        Command::Up(up) => commands::up(&up, json),
+        Command::Proxy(proxy) => commands::proxy(&proxy.config),
+        Command::Config(Config::Check { file }) => commands::config_check(&file, json),
+        Command::Config(Config::Diff { old, new }) => commands::config_diff(&old, &new, json),
+        Command::Config(Config::Example) => commands::print(weir_schema::config::example()),
+        Command::Config(Config::Schema) => {
+            commands::print(&format!("{:#}", weir_schema::config::json_schema()))
+        }
+        Command::Rules(Rules::Check { files }) => commands::rules_check(&files, json),
+        Command::Completion { shell } => {
+            let mut command = <Cli as clap::CommandFactory>::command();
+            clap_complete::generate(shell, &mut command, "weir", &mut std::io::stdout());
+            ExitCode::SUCCESS
+        }
+    }
+}

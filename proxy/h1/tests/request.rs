@@ -1,5 +1,7 @@
 //! What requests are accepted and refused, class by class.
 
+#![allow(clippy::unwrap_used)]
+
 use weir_h1::RequestError::*;
 use weir_h1::{Framing, Limits, RequestError, RequestHead, Scan, parse_request, parse_request_from};
 

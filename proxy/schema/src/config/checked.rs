@@ -96,7 +96,7 @@ pub struct ListenerTls {
 }
 
 /// A TLS version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub enum TlsVersion {
     /// TLS 1.2, RFC 5246.
     #[serde(rename = "1.2")]

@@ -1,0 +1,278 @@
+//! What each command does.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+use weir_proxy::{ProxyOptions, StartError, read_document, run_proxy};
+use weir_schema::config::{ConfigError, Document, check, diff};
+
+use crate::{Up, demo};
+
+/// The input is not valid.
+const INVALID: u8 = 1;
+/// The system refused.
+const SYSTEM: u8 = 3;
+
+/// Prints a text.
+pub(crate) fn print(text: &str) -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{}", text.trim_end()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(SYSTEM),
+    }
+}
+
+fn complain(text: &str) {
+    // Nobody may be reading; the exit code says it too.
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+fn read(path: &Path) -> Result<Document, ExitCode> {
+    read_document(path).map_err(|error| {
+        complain(&format!("weir: {}: {error}", path.display()));
+        ExitCode::from(SYSTEM)
+    })
+}
+
+fn report(name: &str, errors: &[ConfigError], as_json: bool) -> ExitCode {
+    if as_json {
+        print(&json!({"valid": false, "errors": errors}).to_string());
+    } else {
+        for error in errors {
+            complain(&error.display(name));
+        }
+        complain(&format!("weir: {} error(s) in {name}", errors.len()));
+    }
+    ExitCode::from(INVALID)
+}
+
+fn run(options: ProxyOptions) -> ExitCode {
+    let name = options.document.name.clone();
+    match run_proxy(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(StartError::Config(errors)) => report(&name, &errors, false),
+        Err(error @ StartError::Compile(_)) => {
+            complain(&format!("weir: {error}"));
+            ExitCode::from(INVALID)
+        }
+        Err(error) => {
+            complain(&format!("weir: {error}"));
+            ExitCode::from(SYSTEM)
+        }
+    }
+}
+
+/// `weir proxy`
+pub(crate) fn proxy(file: &Path) -> ExitCode {
+    match read(file) {
+        Ok(document) => run(ProxyOptions {
+            document,
+            file: Some(file.to_owned()),
+            human: false,
+        }),
+        Err(code) => code,
+    }
+}
+
+/// `weir config check`
+pub(crate) fn config_check(file: &Path, as_json: bool) -> ExitCode {
+    let document = match read(file) {
+        Ok(document) => document,
+        Err(code) => return code,
+    };
+    match check(&document) {
+        Ok(config) if as_json => print(&json!({"valid": true, "digest": config.digest}).to_string()),
+        Ok(config) => print(&format!(
+            "{}: valid, {} tenants, {} pools, digest {}",
+            document.name,
+            config.tenants.len(),
+            config.pools.len(),
+            config.digest
+        )),
+        Err(errors) => report(&document.name, &errors, as_json),
+    }
+}
+
+/// `weir config diff`
+pub(crate) fn config_diff(old: &Path, new: &Path, as_json: bool) -> ExitCode {
+    let mut configs = Vec::new();
+    for path in [old, new] {
+        let document = match read(path) {
+            Ok(document) => document,
+            Err(code) => return code,
+        };
+        match check(&document) {
+            Ok(config) => configs.push(config),
+            Err(errors) => return report(&document.name, &errors, as_json),
+        }
+    }
+    let [old, new] = configs.as_slice() else {
+        return ExitCode::from(SYSTEM);
+    };
+    let difference = diff(old, new);
+    if as_json {
+        print(&json!(difference).to_string())
+    } else {
+        print(&difference.to_string())
+    }
+}
+
+/// `weir rules check`
+pub(crate) fn rules_check(files: &[PathBuf], as_json: bool) -> ExitCode {
+    let mut sources = Vec::new();
+    for path in files {
+        match std::fs::read_to_string(path) {
+            Ok(text) => sources.push(weir_rules::Source {
+                path: path.clone(),
+                text,
+            }),
+            Err(error) => {
+                complain(&format!("weir: {}: {error}", path.display()));
+                return ExitCode::from(SYSTEM);
+            }
+        }
+    }
+    if files.is_empty() {
+        sources = weir_rules::baseline();
+    }
+    let (found, rules) = match weir_rules::compile(&sources, &weir_rules::Disk) {
+        Ok(compiled) => (compiled.warnings, Some(compiled.rules.len())),
+        Err(errors) => (errors, None),
+    };
+    let code = if rules.is_some() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(INVALID)
+    };
+    if as_json {
+        let found: Vec<Value> = found
+            .iter()
+            .map(|found| {
+                json!({"path": found.path.display().to_string(), "line": found.line, "column": found.column,
+                    "code": found.code, "message": found.message, "hint": found.hint})
+            })
+            .collect();
+        print(&json!({"valid": rules.is_some(), "rules": rules, "diagnostics": found}).to_string());
+        return code;
+    }
+    for diagnostic in &found {
+        complain(&diagnostic.to_string());
+    }
+    if let Some(rules) = rules {
+        print(&format!("valid, {rules} rules"));
+    }
+    code
+}
+
+/// `weir up`
+pub(crate) fn up(up: &Up, as_json: bool) -> ExitCode {
+    let upstream = match &up.upstream {
+        Some(url) => match endpoint(url) {
+            Some(endpoint) => endpoint,
+            None => {
+                complain(&format!(
+                    "weir: --upstream {url}: give http://HOST:PORT, for example http://127.0.0.1:3000"
+                ));
+                return ExitCode::from(2);
+            }
+        },
+        None => match demo::start() {
+            Ok(address) => address.to_string(),
+            Err(error) => {
+                complain(&format!("weir: the demo origin cannot start: {error}"));
+                return ExitCode::from(SYSTEM);
+            }
+        },
+    };
+    let here = std::env::current_dir().unwrap_or_default();
+    let mut config = json!({
+        "version": 1,
+        "admin": {"address": up.admin},
+        "listeners": [{"id": "web", "address": up.listen}],
+        "trust": {"proxies": up.trust},
+        "pools": [{"id": "upstream", "endpoints": [upstream]}],
+        "tenants": [{
+            "id": "default",
+            "hosts": ["*"],
+            "limits": {"address": {"requests": up.rate}},
+            "geo": {"countries_deny": up.deny_country},
+            "waf": {"mode": up.waf},
+            "routes": [{"id": "all", "path_prefix": "/", "pool": "upstream", "upgrade": true}],
+        }],
+    });
+    if let Some(path) = &up.geo {
+        config["geo"] = json!({"country_database": here.join(path)});
+    }
+    let document = Document {
+        name: "weir up".to_owned(),
+        base: here,
+        text: config.to_string(),
+    };
+    if !as_json {
+        let origin = if up.upstream.is_some() {
+            "your upstream"
+        } else {
+            "a built-in demo origin"
+        };
+        print(&format!(
+            "weir in front of {origin} ({upstream}): WAF {}, {} requests/s per address, geo {}\n\
+             try   curl http://{}/\n\
+             \x20     curl 'http://{}/?id=1%27%20OR%20%271%27=%271'      # an SQL injection: 403\n\
+             \x20     curl http://{}/metrics                            # what it cost\n\
+             stop  Ctrl-C drains\nlistening:",
+            up.waf,
+            up.rate,
+            if up.geo.is_some() {
+                "on"
+            } else {
+                "off (give --geo FILE)"
+            },
+            up.listen,
+            up.listen,
+            up.admin,
+        ));
+    }
+    run(ProxyOptions {
+        document,
+        file: None,
+        human: !as_json,
+    })
+}
+
+/// `host:port` of an `http://` URL without a path.
+fn endpoint(url: &str) -> Option<String> {
+    let rest = url.strip_prefix("http://")?.trim_end_matches('/');
+    let host = rest.rsplit_once(':').map_or(rest, |(host, _)| host);
+    if rest.is_empty() || host.is_empty() || rest.contains(['/', '?', '#', '@']) {
+        return None;
+    }
+    let has_port = rest
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    Some(if has_port {
+        rest.to_owned()
+    } else {
+        format!("{rest}:80")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::endpoint;
+
+    #[test]
+    fn an_upstream_is_a_host_with_a_port() {
+        assert_eq!(
+            endpoint("http://127.0.0.1:3000/").as_deref(),
+            Some("127.0.0.1:3000")
+        );
+        assert_eq!(
+            endpoint("http://app.internal").as_deref(),
+            Some("app.internal:80")
+        );
+        assert_eq!(endpoint("https://app.internal"), None);
+        assert_eq!(endpoint("http://app/path"), None);
+    }
+}

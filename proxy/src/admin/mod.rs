@@ -1,0 +1,166 @@
+//! The proxy's own admin endpoint, on its own listener and runtime.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use pingora_core::server::{ListenFds, ShutdownWatch};
+use pingora_core::services::Service;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use crate::boot::Process;
+use crate::reload::Outcome;
+
+/// Bytes of a document in the body of a reload.
+const DOCUMENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// The service that answers operators.
+pub(crate) struct AdminService {
+    pub(crate) process: Arc<Process>,
+    pub(crate) address: SocketAddr,
+    pub(crate) listening: Option<oneshot::Receiver<()>>,
+}
+
+#[async_trait]
+impl Service for AdminService {
+    async fn start_service(&mut self, _fds: Option<ListenFds>, _shutdown: ShutdownWatch, _per_fd: usize) {
+        let Some(listening) = self.listening.take() else {
+            return;
+        };
+        if listening.await.is_err() {
+            return;
+        }
+        // An old process may hold the port for a moment while it drains after a hand-over.
+        let mut bound = tokio::net::TcpListener::bind(self.address).await;
+        for _ in 0..200 {
+            if bound.is_ok() || std::env::var_os("WEIR_HANDED_OVER").is_none() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            bound = tokio::net::TcpListener::bind(self.address).await;
+        }
+        let Ok(socket) = bound else {
+            let _ = self.process.drain.try_send(());
+            return;
+        };
+        let Ok(address) = socket.local_addr() else { return };
+        self.process.is_ready(address);
+        // Ends with the process.
+        let _ = axum::serve(socket, router(Arc::clone(&self.process))).await;
+    }
+
+    fn name(&self) -> &str {
+        "admin"
+    }
+
+    fn threads(&self) -> Option<usize> {
+        Some(1)
+    }
+}
+
+fn router(process: Arc<Process>) -> Router {
+    Router::new()
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/config", get(config))
+        .route(
+            "/reload",
+            post(reload).layer(DefaultBodyLimit::max(DOCUMENT_BYTES_MAX)),
+        )
+        .route("/drain", post(drain))
+        .with_state(process)
+}
+
+async fn readyz(State(process): State<Arc<Process>>) -> Response {
+    if *process.ready.borrow() {
+        return "ready\n".into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, "draining or not started\n").into_response()
+}
+
+async fn metrics(State(process): State<Arc<Process>>) -> Response {
+    let shared = &process.shared;
+    shared
+        .metrics
+        .held_bytes
+        .set(i64::try_from(shared.held.now()).unwrap_or(i64::MAX));
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
+        shared.metrics.expose(),
+    )
+        .into_response()
+}
+
+async fn config(State(process): State<Arc<Process>>) -> Json<Value> {
+    let live = process.shared.live.load_full();
+    let listeners = process.listeners.lock().await;
+    let addresses = listeners
+        .as_ref()
+        .map(crate::listen::accept::Listeners::addresses)
+        .unwrap_or_default();
+    let addresses: Vec<Value> = addresses
+        .iter()
+        .map(|(id, address)| json!({"listener": id.as_str(), "address": address.to_string()}))
+        .collect();
+    Json(
+        json!({"generation": live.generation, "digest": live.config.digest, "listening": addresses, "config": &*live.config}),
+    )
+}
+
+#[derive(Deserialize)]
+struct ReloadQuery {
+    dry_run: Option<String>,
+}
+
+async fn reload(
+    State(process): State<Arc<Process>>,
+    Query(query): Query<ReloadQuery>,
+    body: Bytes,
+) -> Response {
+    let dry_run = query
+        .dry_run
+        .is_some_and(|value| value != "0" && value != "false");
+    let text = if body.is_empty() {
+        None
+    } else {
+        match String::from_utf8(body.to_vec()) {
+            Ok(text) => Some(text),
+            Err(_) => {
+                let error = json!({"errors": [{"message": "the document is not UTF-8"}]});
+                return (StatusCode::UNPROCESSABLE_ENTITY, Json(error)).into_response();
+            }
+        }
+    };
+    let outcome = process.reload(text, dry_run).await;
+    let status = match outcome {
+        Outcome::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        Outcome::Checked { .. } | Outcome::Swapped { .. } => StatusCode::OK,
+    };
+    (status, Json(outcome.event())).into_response()
+}
+
+async fn drain(State(process): State<Arc<Process>>) -> Response {
+    // A full channel means that draining was asked for already.
+    let _ = process.drain.try_send(());
+    (StatusCode::ACCEPTED, "draining\n").into_response()
+}
+
+/// An event for a person.
+pub(crate) fn human_line(event: &Value) -> String {
+    let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
+    match text("event") {
+        "listening" => format!("  {:<12} http(s)://{}", text("listener"), text("address")),
+        "ready" => "ready".to_owned(),
+        "drained" => "drained, good bye".to_owned(),
+        _ => event.to_string(),
+    }
+}

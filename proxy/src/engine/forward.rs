@@ -1,0 +1,251 @@
+//! Forwarding both ways at once: the rest of an upload goes up while the answer comes down.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::body::stop_of;
+use super::serve::Stop;
+use crate::downstream::{Chunk, Downstream, Trailers};
+use crate::listen::watchdog::Watchdog;
+use crate::upstream::{BodyProgress, ResponseMessage, UpstreamFault, h1, h2};
+
+/// An exchange with an upstream, whatever it speaks.
+pub(crate) enum Exchange {
+    H1(Box<h1::H1Exchange>),
+    H2(Box<h2::H2Exchange>),
+}
+
+macro_rules! dispatch {
+    ($self:ident, $exchange:ident => $call:expr) => {
+        match $self {
+            Exchange::H1($exchange) => $call,
+            Exchange::H2($exchange) => $call,
+        }
+    };
+}
+
+impl Exchange {
+    pub(crate) fn wants_body(&self) -> bool {
+        dispatch!(self, exchange => exchange.wants_body())
+    }
+
+    pub(crate) fn send(&mut self, data: Bytes) {
+        dispatch!(self, exchange => exchange.send(data));
+    }
+
+    pub(crate) fn end(&mut self, trailers: &Trailers) {
+        dispatch!(self, exchange => exchange.end(trailers));
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamFault>> {
+        dispatch!(self, exchange => exchange.poll_send(cx))
+    }
+
+    fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        method: &[u8],
+    ) -> Poll<Result<ResponseMessage, UpstreamFault>> {
+        dispatch!(self, exchange => exchange.poll_head(cx, method))
+    }
+
+    fn data(&self) -> &[u8] {
+        dispatch!(self, exchange => exchange.data())
+    }
+
+    fn consume(&mut self, count: usize) {
+        dispatch!(self, exchange => exchange.consume(count));
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyProgress, UpstreamFault>> {
+        dispatch!(self, exchange => exchange.poll_body(cx))
+    }
+
+    fn stop_upload(&mut self) {
+        dispatch!(self, exchange => exchange.stop_upload());
+    }
+
+    /// True once a byte of the request may have left.
+    pub(crate) fn written_any(&self) -> bool {
+        match self {
+            Self::H1(exchange) => exchange.written_any(),
+            Self::H2(_) => true,
+        }
+    }
+}
+
+/// State of an upload while the answer is awaited or forwarded.
+pub(crate) struct Upload {
+    /// The client's body still has to be read.
+    pub(crate) open: bool,
+    /// Bytes taken so far, and the most the route allows.
+    pub(crate) bytes: u64,
+    pub(crate) bytes_max: u64,
+    broken: bool,
+}
+
+impl Upload {
+    pub(crate) fn new(open: bool, bytes: u64, bytes_max: Option<u64>) -> Self {
+        Self {
+            open,
+            bytes,
+            bytes_max: bytes_max.unwrap_or(u64::MAX),
+            broken: false,
+        }
+    }
+
+    /// Moves the body up as far as it goes. Ready only with a reason to stop.
+    fn poll<D: Downstream>(
+        &mut self,
+        exchange: &mut Exchange,
+        down: &mut D,
+        cx: &mut Context<'_>,
+    ) -> Poll<Stop> {
+        while !self.broken {
+            match exchange.poll_send(cx) {
+                Poll::Ready(Ok(())) if self.open && exchange.wants_body() => match ready!(down.poll_body(cx))
+                {
+                    Ok(Chunk::Data(data)) => {
+                        self.bytes += data.len() as u64;
+                        if self.bytes > self.bytes_max {
+                            return Poll::Ready(Stop::refuse(weir_schema::codes::RefusalCode::BodyTooLarge));
+                        }
+                        exchange.send(data);
+                    }
+                    Ok(Chunk::End(trailers)) => {
+                        self.open = false;
+                        exchange.end(&trailers);
+                    }
+                    Err(fault) => return Poll::Ready(stop_of(fault)),
+                },
+                Poll::Ready(Ok(())) | Poll::Pending => return Poll::Pending,
+                // The origin may have answered before it closed: the answer decides.
+                Poll::Ready(Err(_)) => {
+                    self.broken = true;
+                    exchange.stop_upload();
+                }
+            }
+        }
+        Poll::Pending
+    }
+}
+
+/// Waits for the next response head while the upload goes on.
+///
+/// # Errors
+/// A stop caused by the client, or the upstream's fault.
+pub(crate) async fn response_head<D: Downstream>(
+    exchange: &mut Exchange,
+    upload: &mut Upload,
+    down: &mut D,
+    method: &[u8],
+    watchdog: &mut Watchdog,
+    timeout: Duration,
+) -> Result<ResponseMessage, Stop> {
+    watchdog.set(timeout);
+    let mut seen = upload.bytes;
+    poll_fn(|cx| {
+        if let Poll::Ready(stop) = upload.poll(exchange, down, cx) {
+            return Poll::Ready(Err(stop));
+        }
+        if upload.bytes != seen {
+            seen = upload.bytes;
+            watchdog.set(timeout);
+        }
+        if let Poll::Ready(head) = exchange.poll_head(cx, method) {
+            return Poll::Ready(head.map_err(Stop::Upstream));
+        }
+        if !upload.open && down.poll_gone(cx).is_ready() {
+            return Poll::Ready(Err(Stop::Gone));
+        }
+        watchdog
+            .poll_expired(cx)
+            .map(|()| Err(Stop::Upstream(UpstreamFault::Timeout)))
+    })
+    .await
+}
+
+/// How the forwarding of a body ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Forwarded {
+    /// The client has it all.
+    Whole,
+    /// The client left or was too slow.
+    ClientGone,
+    /// The upstream did not deliver it all.
+    UpstreamCut,
+}
+
+/// Forwards the response body. The head is queued already.
+pub(crate) async fn response_body<D: Downstream>(
+    exchange: &mut Exchange,
+    upload: &mut Upload,
+    down: &mut D,
+    watchdog: &mut Watchdog,
+    timeout: Duration,
+    deadline: Option<tokio::time::Instant>,
+) -> Forwarded {
+    let until = |watchdog: &mut Watchdog| {
+        let next = tokio::time::Instant::now() + timeout;
+        watchdog.set_at(deadline.map_or(next, |deadline| deadline.min(next)));
+    };
+    until(watchdog);
+    let mut ended = false;
+    let done = poll_fn(|cx| {
+        if upload.open
+            && let Poll::Ready(stop) = upload.poll(exchange, down, cx)
+        {
+            let gone = matches!(stop, Stop::Gone);
+            return Poll::Ready(if gone {
+                Forwarded::ClientGone
+            } else {
+                Forwarded::UpstreamCut
+            });
+        }
+        loop {
+            if !exchange.data().is_empty() {
+                let Ok(count) = ready!(down.poll_write(cx, exchange.data())) else {
+                    return Poll::Ready(Forwarded::ClientGone);
+                };
+                exchange.consume(count);
+                continue;
+            }
+            if ended {
+                let flushed = ready!(down.poll_flush(cx));
+                return Poll::Ready(if flushed.is_ok() {
+                    Forwarded::Whole
+                } else {
+                    Forwarded::ClientGone
+                });
+            }
+            match exchange.poll_body(cx) {
+                Poll::Ready(Ok(BodyProgress::Data)) => until(watchdog),
+                Poll::Ready(Ok(BodyProgress::End(trailers))) => {
+                    if down.end(&trailers).is_err() {
+                        return Poll::Ready(Forwarded::UpstreamCut);
+                    }
+                    ended = true;
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(Forwarded::UpstreamCut),
+                Poll::Pending => {
+                    if let Poll::Ready(Err(_)) = down.poll_flush(cx) {
+                        return Poll::Ready(Forwarded::ClientGone);
+                    }
+                    if !upload.open && down.poll_gone(cx).is_ready() {
+                        return Poll::Ready(Forwarded::ClientGone);
+                    }
+                    ready!(watchdog.poll_expired(cx));
+                    return Poll::Ready(Forwarded::UpstreamCut);
+                }
+            }
+        }
+    })
+    .await;
+    if upload.open || done != Forwarded::Whole {
+        exchange.stop_upload();
+    }
+    done
+}

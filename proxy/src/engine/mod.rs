@@ -1,0 +1,10 @@
+//! The engine: one exchange from head to record. Start reading in [`serve`].
+
+pub(crate) mod body;
+pub(crate) mod forward;
+pub(crate) mod outgoing;
+pub(crate) mod request;
+pub(crate) mod respond;
+pub(crate) mod serve;
+pub(crate) mod stages;
+pub(crate) mod upgrade;

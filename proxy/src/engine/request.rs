@@ -1,0 +1,151 @@
+//! A request as the stages see it, whatever protocol it came by: one buffer and an index into it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use smallvec::SmallVec;
+use weir_h1::{FieldSpans, Framing, RequestHead, Span, Version};
+use weir_schema::ids::{ListenerId, TenantId};
+use weir_schema::telemetry::record::Protocol;
+
+use crate::downstream::h2::{append, append_fields};
+use crate::live::Shared;
+
+/// Fields of a head, borrowed.
+pub(crate) type FieldList<'a> = SmallVec<[(&'a [u8], &'a [u8]); 24]>;
+
+/// What is known about a client's connection.
+pub(crate) struct ConnectionInfo {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) listener: ListenerId,
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
+    /// The connection is encrypted; the tenant whose certificate it got.
+    pub(crate) tls: Option<TenantId>,
+}
+
+/// A request head.
+pub(crate) struct Request {
+    pub(crate) buffer: BytesMut,
+    pub(crate) method: Span,
+    /// As sent.
+    pub(crate) target: Span,
+    /// Path and query.
+    pub(crate) path: Span,
+    pub(crate) host: Option<Span>,
+    pub(crate) fields: FieldSpans,
+    pub(crate) protocol: Protocol,
+    /// Bytes of the body, where the head tells.
+    pub(crate) length: Option<u64>,
+    pub(crate) has_body: bool,
+    pub(crate) upgrade: bool,
+}
+
+impl Request {
+    /// From an HTTP/1.x head in `buffer`.
+    pub(crate) fn from_h1(buffer: BytesMut, head: RequestHead) -> Self {
+        let length = match head.framing {
+            Framing::Length(length) => Some(length),
+            _ => None,
+        };
+        Self {
+            buffer,
+            method: head.method,
+            target: head.target,
+            path: head.path,
+            host: head.host,
+            fields: head.fields,
+            protocol: if head.version == Version::Http10 {
+                Protocol::Http10
+            } else {
+                Protocol::Http11
+            },
+            length,
+            has_body: matches!(head.framing, Framing::Chunked) || length.is_some_and(|length| length > 0),
+            upgrade: head.upgrade,
+        }
+    }
+
+    /// From an HTTP/2 head; `None` when it lacks what RFC 9113 section 8.3.1 asks for.
+    pub(crate) fn from_h2(parts: &http::request::Parts, end: bool) -> Option<Self> {
+        let mut buffer = BytesMut::with_capacity(1024);
+        let method = append(&mut buffer, parts.method.as_str().as_bytes());
+        let target = parts
+            .uri
+            .path_and_query()
+            .map_or("/", http::uri::PathAndQuery::as_str);
+        if target.contains('#') || !(target.starts_with('/') || target == "*") {
+            return None;
+        }
+        let path = append(&mut buffer, target.as_bytes());
+        let host_field = parts.headers.get(http::header::HOST);
+        let host = match (parts.uri.authority(), host_field) {
+            (Some(authority), Some(host))
+                if !authority
+                    .as_str()
+                    .as_bytes()
+                    .eq_ignore_ascii_case(host.as_bytes()) =>
+            {
+                return None;
+            }
+            (Some(authority), _) => Some(append(&mut buffer, authority.as_str().as_bytes())),
+            (None, Some(host)) => Some(append(&mut buffer, host.as_bytes())),
+            (None, None) => None,
+        };
+        let fields = append_fields(&mut buffer, &parts.headers);
+        let length = parts
+            .headers
+            .get(http::header::CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        Some(Self {
+            buffer,
+            method,
+            target: path,
+            path,
+            host,
+            fields,
+            protocol: Protocol::Http2,
+            length,
+            has_body: !end,
+            upgrade: false,
+        })
+    }
+
+    pub(crate) fn method(&self) -> &[u8] {
+        self.method.of(&self.buffer)
+    }
+
+    /// Path without the query, as sent.
+    pub(crate) fn raw_path(&self) -> &[u8] {
+        let path = self.path.of(&self.buffer);
+        memchr::memchr(b'?', path).map_or(path, |at| path.get(..at).unwrap_or(path))
+    }
+
+    /// Query without the `?`.
+    pub(crate) fn query(&self) -> &[u8] {
+        let path = self.path.of(&self.buffer);
+        memchr::memchr(b'?', path)
+            .and_then(|at| path.get(at + 1..))
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn host(&self) -> &[u8] {
+        self.host.map(|span| span.of(&self.buffer)).unwrap_or_default()
+    }
+
+    pub(crate) fn fields(&self) -> FieldList<'_> {
+        self.fields
+            .iter()
+            .map(|field| (field.name.of(&self.buffer), field.value.of(&self.buffer)))
+            .collect()
+    }
+
+    pub(crate) fn field(&self, name: &[u8]) -> Option<&[u8]> {
+        let found = self
+            .fields
+            .iter()
+            .find(|field| weir_h1::header_eq(field.name.of(&self.buffer), name))?;
+        Some(found.value.of(&self.buffer))
+    }
+}

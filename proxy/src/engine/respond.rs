@@ -1,0 +1,138 @@
+//! Our own answers: refusals as problem+json or HTML.
+
+use std::future::poll_fn;
+
+use weir_decide::refuse::{body, body_violating};
+use weir_schema::codes::RefusalCode;
+
+use super::request::{FieldList, Request};
+use crate::downstream::{Downstream, ResponseBody, ResponseParts};
+
+/// Methods that may pass, for 405.
+const ALLOW: &[u8] = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+/// A refusal with what its answer carries.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) code: RefusalCode,
+    pub(crate) status: u16,
+    pub(crate) retry_after_s: Option<u64>,
+    pub(crate) location: Option<String>,
+    /// Name of the limit that was exceeded.
+    pub(crate) violated: Option<String>,
+}
+
+impl Refusal {
+    pub(crate) fn new(code: RefusalCode) -> Self {
+        Self {
+            code,
+            status: code.status(),
+            retry_after_s: None,
+            location: None,
+            violated: None,
+        }
+    }
+}
+
+/// Answers with a refusal. A client that cannot be told has left; the record says what was meant.
+pub(crate) async fn refuse<D: Downstream>(
+    down: &mut D,
+    request: &Request,
+    refusal: &Refusal,
+    request_id: u128,
+    limit_fields: &[(&'static [u8], Vec<u8>)],
+) {
+    let id = format!("{request_id:032x}");
+    let (content_type, text) = match &refusal.violated {
+        Some(name) => body_violating(
+            refusal.code,
+            refusal.status,
+            &id,
+            request.field(b"accept"),
+            Some(name),
+        ),
+        None => body(refusal.code, refusal.status, &id, request.field(b"accept")),
+    };
+    let empty = request.method() == b"HEAD";
+    let length = text.len().to_string();
+    let retry_after = refusal.retry_after_s.map(|seconds| seconds.to_string());
+    let mut fields = FieldList::new();
+    fields.push((b"content-type", content_type.as_bytes()));
+    fields.push((b"content-length", length.as_bytes()));
+    fields.push((b"cache-control", b"no-store"));
+    fields.push((b"x-request-id", id.as_bytes()));
+    if let Some(seconds) = &retry_after {
+        fields.push((b"retry-after", seconds.as_bytes()));
+    }
+    if let Some(location) = &refusal.location {
+        fields.push((b"location", location.as_bytes()));
+    }
+    if refusal.status == 405 {
+        fields.push((b"allow", ALLOW));
+    }
+    for (name, value) in limit_fields {
+        fields.push((name, value));
+    }
+    let kind = if empty {
+        ResponseBody::None
+    } else {
+        ResponseBody::Length(text.len() as u64)
+    };
+    let _ = write_all(
+        down,
+        &ResponseParts {
+            status: refusal.status,
+            fields: &fields,
+            body: kind,
+        },
+        &text,
+    )
+    .await;
+}
+
+async fn write_all<D: Downstream>(
+    down: &mut D,
+    parts: &ResponseParts<'_>,
+    text: &[u8],
+) -> std::io::Result<()> {
+    down.start(parts)?;
+    let mut left = if parts.body == ResponseBody::None {
+        &[]
+    } else {
+        text
+    };
+    while !left.is_empty() {
+        let count = poll_fn(|cx| down.poll_write(cx, left)).await?;
+        left = left.get(count..).unwrap_or_default();
+    }
+    down.end(&Vec::new())?;
+    poll_fn(|cx| down.poll_flush(cx)).await
+}
+
+/// Answers a connection whose request could not be read.
+pub(crate) async fn refuse_connection<D: Downstream>(down: &mut D, code: RefusalCode) {
+    let refusal = Refusal::new(code);
+    let id = format!("{:016x}{:016x}", crate::random::next(), crate::random::next());
+    let (content_type, text) = body(code, refusal.status, &id, None);
+    let length = text.len().to_string();
+    let mut fields = FieldList::new();
+    fields.push((b"content-type", content_type.as_bytes()));
+    fields.push((b"content-length", length.as_bytes()));
+    fields.push((b"cache-control", b"no-store"));
+    fields.push((b"x-request-id", id.as_bytes()));
+    if refusal.status == 405 {
+        fields.push((b"allow", ALLOW));
+    }
+    let kind = ResponseBody::Length(text.len() as u64);
+    // A client that cannot be told has left.
+    let _ = write_all(
+        down,
+        &ResponseParts {
+            status: refusal.status,
+            fields: &fields,
+            body: kind,
+        },
+        &text,
+    )
+    .await;
+}

@@ -1,0 +1,81 @@
+//! `101 Switching Protocols`: from here on bytes go both ways unread.
+
+use std::future::poll_fn;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, copy_bidirectional};
+use weir_schema::telemetry::record::Outcome;
+
+use super::forward::Exchange;
+use super::outgoing;
+use super::serve::Stop;
+use crate::downstream::{Downstream, ResponseBody, ResponseParts};
+use crate::telemetry::Tally;
+use crate::upstream::connect::UpstreamStream;
+use crate::upstream::pool::InFlight;
+use crate::upstream::{ResponseMessage, UpstreamFault};
+
+/// Both ends of a connection that switched protocols; the upstream counts it as in flight.
+pub(crate) struct Tunnel {
+    stream: UpstreamStream,
+    ahead: BytesMut,
+    _in_flight: InFlight,
+}
+
+/// Passes the 101 on and hands out the tunnel.
+///
+/// # Errors
+/// When the client left, or the upstream does not speak HTTP/1.1.
+pub(crate) async fn switch<D: Downstream>(
+    exchange: Exchange,
+    response: &ResponseMessage,
+    down: &mut D,
+    tally: &mut Tally,
+    in_flight: InFlight,
+) -> Result<Option<Tunnel>, Stop> {
+    let Exchange::H1(exchange) = exchange else {
+        return Err(Stop::Upstream(UpstreamFault::Protocol));
+    };
+    let upgrade = response
+        .fields
+        .iter()
+        .find(|field| weir_h1::header_eq(field.name.of(&response.buffer), b"upgrade"));
+    let Some(upgrade) = upgrade else {
+        return Err(Stop::Upstream(UpstreamFault::Protocol));
+    };
+    {
+        let mut fields = outgoing::response_fields(response, tally);
+        fields.push((b"upgrade", upgrade.value.of(&response.buffer)));
+        down.start(&ResponseParts {
+            status: 101,
+            fields: &fields,
+            body: ResponseBody::None,
+        })
+        .map_err(|_| Stop::Gone)?;
+    }
+    poll_fn(|cx| down.poll_flush(cx)).await.map_err(|_| Stop::Gone)?;
+    tally.status = 101;
+    tally.outcome = Outcome::Answered;
+    let (stream, ahead) = exchange.into_upgraded();
+    Ok(Some(Tunnel {
+        stream,
+        ahead,
+        _in_flight: in_flight,
+    }))
+}
+
+impl Tunnel {
+    /// Copies both ways until one side ends.
+    pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(mut self, client: &mut S, ahead: &[u8]) {
+        let started = async {
+            client.write_all(&self.ahead).await?;
+            client.flush().await?;
+            self.stream.write_all(ahead).await?;
+            self.stream.flush().await
+        };
+        if started.await.is_ok() {
+            // Either side may end a tunnel as it likes: there is nothing to report.
+            let _ = copy_bidirectional(client, &mut self.stream).await;
+        }
+    }
+}

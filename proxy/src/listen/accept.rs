@@ -1,0 +1,446 @@
+//! Accept loops: one task per listener, started and stopped as the configuration says.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_rustls::LazyConfigAcceptor;
+use weir_decide::guard::GuardRefusal;
+use weir_schema::config::checked::{Listener, ListenerTls};
+use weir_schema::ids::{ListenerId, TenantId};
+
+use super::inherit::Inherited;
+use super::{proxy_protocol, serve_h1, serve_h2};
+use crate::downstream::buffer;
+use crate::engine::request::ConnectionInfo;
+use crate::live::Shared;
+use crate::meter::Metered;
+
+/// What every HTTP/2 client sends first (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// TLS alert: fatal, unrecognized_name (RFC 6066 section 3).
+const UNRECOGNIZED_NAME: &[u8] = &[21, 3, 3, 0, 2, 2, 112];
+
+struct Running {
+    listener: Listener,
+    address: SocketAddr,
+    handover: std::net::TcpListener,
+    task: JoinHandle<()>,
+}
+
+/// All listeners of the process.
+pub(crate) struct Listeners {
+    shared: Arc<Shared>,
+    stop: watch::Receiver<bool>,
+    running: HashMap<ListenerId, Running>,
+    inherited: Inherited,
+}
+
+impl Listeners {
+    pub(crate) fn new(shared: Arc<Shared>, stop: watch::Receiver<bool>) -> Self {
+        Self {
+            shared,
+            stop,
+            running: HashMap::new(),
+            inherited: Inherited::take(),
+        }
+    }
+
+    /// Starts and stops listeners so that they are those of the current version. Connections of a listener that is
+    /// stopped live on.
+    ///
+    /// # Errors
+    /// A sentence per listener that could not be started.
+    pub(crate) fn reconcile(&mut self) -> Result<Vec<(ListenerId, SocketAddr)>, Vec<String>> {
+        let live = self.shared.live.load_full();
+        let wanted = &live.config.listeners;
+        self.running.retain(|id, running| {
+            let keep = wanted
+                .iter()
+                .any(|listener| listener.id == *id && *listener == running.listener);
+            if !keep {
+                running.task.abort();
+            }
+            keep
+        });
+        let mut errors = Vec::new();
+        for listener in wanted {
+            if self.running.contains_key(&listener.id) {
+                continue;
+            }
+            match self.start(listener) {
+                Ok(running) => {
+                    self.running.insert(listener.id.clone(), running);
+                }
+                Err(error) => errors.push(format!("listener {}: {}: {error}", listener.id, listener.address)),
+            }
+        }
+        if errors.is_empty() {
+            Ok(self.addresses())
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// Addresses in use.
+    pub(crate) fn addresses(&self) -> Vec<(ListenerId, SocketAddr)> {
+        let mut list: Vec<_> = self
+            .running
+            .iter()
+            .map(|(id, running)| (id.clone(), running.address))
+            .collect();
+        list.sort();
+        list
+    }
+
+    /// Copies of all listening sockets, to hand over.
+    pub(crate) fn sockets(&self) -> std::io::Result<Vec<std::net::TcpListener>> {
+        self.running
+            .values()
+            .map(|running| running.handover.try_clone())
+            .collect()
+    }
+
+    /// Stops accepting.
+    pub(crate) fn close(&mut self) {
+        for (_, running) in self.running.drain() {
+            running.task.abort();
+        }
+    }
+
+    fn start(&mut self, listener: &Listener) -> std::io::Result<Running> {
+        let socket = self.inherited.listen(listener.address)?;
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
+        let handover = socket.try_clone()?;
+        let accepting = TcpListener::from_std(socket)?;
+        let front = Arc::new(Front {
+            shared: Arc::clone(&self.shared),
+            listener: listener.clone(),
+        });
+        let task = tokio::spawn(accept(accepting, front, self.stop.clone()));
+        Ok(Running {
+            listener: listener.clone(),
+            address,
+            handover,
+            task,
+        })
+    }
+}
+
+struct Front {
+    shared: Arc<Shared>,
+    listener: Listener,
+}
+
+async fn accept(socket: TcpListener, front: Arc<Front>, stop: watch::Receiver<bool>) {
+    let id = front.listener.id.as_str();
+    let (open, total) = front.shared.metrics.listener(id);
+    loop {
+        let Ok((stream, peer)) = socket.accept().await else {
+            // Out of descriptors, most likely: wait for some to come free.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        };
+        let limits = &front.shared.live.load().config.client;
+        let permit = match front
+            .shared
+            .guard
+            .try_enter(weir_geoip::canonical(peer.ip()), limits)
+        {
+            Ok(permit) => permit,
+            Err(refusal) => {
+                front
+                    .shared
+                    .metrics
+                    .connections_refused
+                    .with_label_values(&[id, refusal_label(refusal)])
+                    .inc();
+                continue;
+            }
+        };
+        total.inc();
+        open.inc();
+        let (front, stop, open) = (Arc::clone(&front), stop.clone(), open.clone());
+        tokio::spawn(Metered::new(async move {
+            let shared = Arc::clone(&front.shared);
+            front.serve(stream, peer, stop).await;
+            shared.guard.release(permit);
+            open.dec();
+        }));
+    }
+}
+
+impl Front {
+    async fn serve(&self, mut stream: TcpStream, peer: SocketAddr, stop: watch::Receiver<bool>) {
+        // Fails only on a socket that is closed already.
+        let _ = stream.set_nodelay(true);
+        let Ok(local) = stream.local_addr() else { return };
+        let timeout = self.shared.live.load().config.client.handshake_timeout;
+        let deadline = tokio::time::Instant::now() + timeout;
+        let mut ahead = BytesMut::new();
+        let mut peer = peer;
+        if self.listener.proxy_protocol {
+            let header = tokio::time::timeout_at(deadline, self.proxy_header(&mut stream, &mut ahead, peer));
+            match header.await {
+                Ok(Some(client)) => peer = client,
+                Ok(None) => return self.cut("proxy_protocol"),
+                Err(_) => return self.cut("handshake_timeout"),
+            }
+        }
+        match &self.listener.tls {
+            None => self.plain(stream, ahead, peer, local, stop).await,
+            Some(tls) => {
+                let stream = Rewound { ahead, stream };
+                match tokio::time::timeout_at(deadline, self.handshake(stream, tls)).await {
+                    Ok(Some((stream, tenant))) => self.encrypted(stream, tenant, peer, local, stop).await,
+                    Ok(None) => self.shake("failed"),
+                    Err(_) => {
+                        self.shake("timeout");
+                        self.cut("handshake_timeout");
+                    }
+                }
+            }
+        }
+    }
+
+    fn cut(&self, reason: &str) {
+        self.shared.metrics.cuts.with_label_values(&[reason]).inc();
+    }
+
+    fn shake(&self, result: &str) {
+        self.shared
+            .metrics
+            .handshakes
+            .with_label_values(&[self.listener.id.as_str(), result])
+            .inc();
+    }
+
+    async fn proxy_header(
+        &self,
+        stream: &mut TcpStream,
+        ahead: &mut BytesMut,
+        peer: SocketAddr,
+    ) -> Option<SocketAddr> {
+        let canonical = weir_geoip::canonical(peer.ip());
+        if !self
+            .shared
+            .live
+            .load()
+            .config
+            .trust
+            .proxies
+            .iter()
+            .any(|net| net.contains(&canonical))
+        {
+            return None;
+        }
+        loop {
+            if std::future::poll_fn(|cx| buffer::poll_fill(stream, ahead, cx))
+                .await
+                .ok()?
+                == 0
+            {
+                return None;
+            }
+            match proxy_protocol::parse(ahead) {
+                Ok(Some(parsed)) => {
+                    bytes::Buf::advance(ahead, parsed.bytes);
+                    return Some(parsed.client.unwrap_or(peer));
+                }
+                Ok(None) if ahead.len() < proxy_protocol::BYTES_MAX => {}
+                _ => return None,
+            }
+        }
+    }
+
+    fn info(&self, peer: SocketAddr, local: SocketAddr, tls: Option<TenantId>) -> ConnectionInfo {
+        ConnectionInfo {
+            shared: Arc::clone(&self.shared),
+            listener: self.listener.id.clone(),
+            peer,
+            local,
+            tls,
+        }
+    }
+
+    async fn plain(
+        &self,
+        mut stream: TcpStream,
+        mut ahead: BytesMut,
+        peer: SocketAddr,
+        local: SocketAddr,
+        stop: watch::Receiver<bool>,
+    ) {
+        let info = self.info(peer, local, None);
+        if self.listener.h2 {
+            let wait = self.shared.live.load().config.client.first_byte_timeout;
+            match tokio::time::timeout(wait, speaks_h2(&mut stream, &mut ahead)).await {
+                Ok(Some(true)) => {
+                    return serve_h2::run(Rewound { ahead, stream }, Arc::new(info), stop).await;
+                }
+                Ok(Some(false)) if self.listener.h1 => {}
+                Ok(_) => return,
+                Err(_) => return self.cut("first_byte_timeout"),
+            }
+        }
+        serve_h1::run(stream, ahead, &info, stop).await;
+    }
+
+    async fn handshake<S>(
+        &self,
+        stream: S,
+        tls: &ListenerTls,
+    ) -> Option<(tokio_rustls::server::TlsStream<S>, TenantId)>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream)
+            .await
+            .ok()?;
+        let live = self.shared.live.load_full();
+        let found = start
+            .client_hello()
+            .server_name()
+            .and_then(|name| live.certificates.find(name))
+            .cloned();
+        let found = found.or_else(|| {
+            let unnamed = start.client_hello().server_name().is_none();
+            if unnamed {
+                live.certificates.find("").cloned()
+            } else {
+                None
+            }
+        });
+        let Some(certificates) = found else {
+            self.shake("unknown_name");
+            // The client learns why; when it has left already there is nobody to tell.
+            let _ = start.io.write_all(UNRECOGNIZED_NAME).await;
+            let _ = start.io.shutdown().await;
+            return None;
+        };
+        let config = certificates
+            .config(tls, self.listener.h1, self.listener.h2)
+            .ok()?;
+        let stream = start.into_stream(config).await.ok()?;
+        self.shake("ok");
+        Some((stream, certificates.tenant.clone()))
+    }
+
+    async fn encrypted<S>(
+        &self,
+        stream: tokio_rustls::server::TlsStream<S>,
+        tenant: TenantId,
+        peer: SocketAddr,
+        local: SocketAddr,
+        stop: watch::Receiver<bool>,
+    ) where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let info = self.info(peer, local, Some(tenant));
+        let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        if h2 || !self.listener.h1 {
+            serve_h2::run(stream, Arc::new(info), stop).await;
+        } else {
+            serve_h1::run(stream, BytesMut::new(), &info, stop).await;
+        }
+    }
+}
+
+/// Label of `weir_connections_refused_total`.
+const fn refusal_label(refusal: GuardRefusal) -> &'static str {
+    match refusal {
+        GuardRefusal::Address => "address",
+        GuardRefusal::Prefix => "prefix",
+        GuardRefusal::Total => "total",
+    }
+}
+
+/// Whether the client begins with HTTP/2's preface; `None` when it left.
+async fn speaks_h2(stream: &mut TcpStream, ahead: &mut BytesMut) -> Option<bool> {
+    loop {
+        let known = ahead.len().min(PREFACE.len());
+        if known > 0 {
+            if ahead.get(..known) != PREFACE.get(..known) {
+                return Some(false);
+            }
+            if known == PREFACE.len() {
+                return Some(true);
+            }
+        }
+        if std::future::poll_fn(|cx| buffer::poll_fill(stream, ahead, cx))
+            .await
+            .ok()?
+            == 0
+        {
+            return None;
+        }
+    }
+}
+
+/// A stream with bytes that were read ahead.
+struct Rewound<S> {
+    ahead: BytesMut,
+    stream: S,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
+    fn poll_read(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        if self.ahead.is_empty() {
+            return std::pin::Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        let count = self.ahead.len().min(buf.remaining());
+        let piece = self.ahead.split_to(count);
+        buf.put_slice(&piece);
+        if self.ahead.is_empty() {
+            self.ahead = BytesMut::new();
+        }
+        std::task::Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Rewound<S> {
+    fn poll_write(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        buf: &[u8],
+    ) -> std::task::Poll<std::io::Result<usize>> {
+        std::pin::Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::pin::Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::pin::Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        bufs: &[std::io::IoSlice<'_>],
+    ) -> std::task::Poll<std::io::Result<usize>> {
+        std::pin::Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

@@ -1,0 +1,9 @@
+//! A socket becomes a guarded, possibly encrypted stream.
+
+pub(crate) mod accept;
+pub(crate) mod certs;
+pub(crate) mod inherit;
+pub(crate) mod proxy_protocol;
+pub(crate) mod serve_h1;
+pub(crate) mod serve_h2;
+pub(crate) mod watchdog;

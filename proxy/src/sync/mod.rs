@@ -1,0 +1,3 @@
+//! Versions at rest.
+
+pub(crate) mod last_good;
