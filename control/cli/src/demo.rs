@@ -27,6 +27,7 @@ pub(crate) fn start() -> std::io::Result<SocketAddr> {
 /// Answers requests until the connection ends; anything unexpected ends it.
 fn serve(stream: &TcpStream) -> Option<()> {
     stream.set_read_timeout(Some(Duration::from_secs(75))).ok()?;
+    stream.set_nodelay(true).ok()?;
     let mut reader = BufReader::new(stream);
     let mut out = stream;
     loop {
@@ -61,14 +62,14 @@ fn serve(stream: &TcpStream) -> Option<()> {
             head.trim_end()
         );
         let head_only = head.starts_with("HEAD ");
-        let status = format!(
+        let mut answer = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
-        out.write_all(status.as_bytes()).ok()?;
         if !head_only {
-            out.write_all(body.as_bytes()).ok()?;
+            answer.push_str(&body);
         }
+        out.write_all(answer.as_bytes()).ok()?;
     }
 }
 
