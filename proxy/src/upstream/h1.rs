@@ -212,6 +212,11 @@ impl H1Exchange {
     fn decode(&mut self) -> Option<Result<BodyProgress, UpstreamFault>> {
         match &mut self.body {
             BodyState::Done => Some(Ok(BodyProgress::End(Vec::new()))),
+            BodyState::Chunked(decoder) if decoder.is_done() => {
+                let trailers = decoder.trailers().to_vec();
+                self.body = BodyState::Done;
+                Some(Ok(BodyProgress::End(trailers)))
+            }
             _ if self.buffer.is_empty() => None,
             BodyState::UntilClose => {
                 self.ready = self.buffer.len();
@@ -235,9 +240,6 @@ impl H1Exchange {
                     self.buffer.advance(decoded.data.start);
                     self.ready = decoded.data.len();
                     self.skip = decoded.consumed - decoded.data.end;
-                    if decoded.done {
-                        self.body = BodyState::Done;
-                    }
                     return Some(Ok(BodyProgress::Data));
                 }
                 self.buffer.advance(decoded.consumed);
