@@ -89,7 +89,6 @@ fn connection_close_is_honoured() {
     assert!(client.closes_within(Duration::from_secs(2)));
 }
 
-#[cfg_attr(not(feature = "pending"), ignore = "has not passed against the binary yet")]
 #[test]
 fn chunked_bodies_and_trailers_pass_both_ways() {
     let site = Site::answering(|_| Answer::chunked(&[b"ab", b"c"], &[("x-end", "1")]));

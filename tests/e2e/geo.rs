@@ -84,14 +84,19 @@ fn geo_fields_of_the_client_are_not_passed_on() {
     );
 }
 
-#[cfg_attr(not(feature = "pending"), ignore = "has not passed against the binary yet")]
 #[test]
 fn an_unknown_place_is_refused_where_the_tenant_says_so() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let database = folder.path().join("place.mmdb");
+    let entries = [Entry::new("5.1.80.0/20", "DE", 64_500)];
+    std::fs::write(&database, write(&entries, Schema::Flat).unwrap()).unwrap();
     let site = Site::with(|config| {
-        config.set(
-            "/tenants/0/geo",
-            json!({ "countries_allow": ["DE"], "unknown": "deny" }),
-        )
+        config
+            .set("/geo", json!({ "country_database": database.to_str().unwrap() }))
+            .set(
+                "/tenants/0/geo",
+                json!({ "countries_allow": ["DE"], "unknown": "deny" }),
+            )
     });
     let response = ask(&site, "");
     assert_eq!((response.status, response.code().as_str()), (403, "geo_unknown"));

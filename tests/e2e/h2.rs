@@ -37,7 +37,6 @@ fn prior_knowledge_and_alpn_both_reach_the_origin() {
     );
 }
 
-#[cfg_attr(not(feature = "pending"), ignore = "has not passed against the binary yet")]
 #[test]
 fn trailers_pass_both_ways() {
     let site = Site::answering(|_| Answer::chunked(&[b"data"], &[("x-end", "1")]));

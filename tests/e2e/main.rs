@@ -5,7 +5,6 @@ mod basics;
 #[cfg(feature = "pending")]
 mod bodies;
 mod config_keys;
-#[cfg(feature = "pending")]
 mod framing;
 mod geo;
 mod h2;

@@ -182,7 +182,6 @@ fn no_request_fails_or_sees_two_versions_while_documents_change() {
     });
 }
 
-#[cfg_attr(not(feature = "pending"), ignore = "has not passed against the binary yet")]
 #[test]
 fn a_bad_document_does_not_start_and_says_why() {
     let origin = Origin::start();

@@ -312,6 +312,16 @@ impl Try<'_> {
                         down.interim(head.status, &fields);
                     }
                 }
+                Ok(head) if head.status == 101 && !self.forwarding.request.upgrade => {
+                    // Nobody asked to switch (RFC 9110 section 15.2.2): what follows cannot be trusted.
+                    let stop = Stop::Upstream(UpstreamFault::Protocol);
+                    return Err(TryFault {
+                        stop,
+                        written: true,
+                        endpoint: Some(index),
+                        reused,
+                    });
+                }
                 Ok(head) => return Ok((exchange, in_flight, head)),
                 Err(stop) => {
                     return Err(TryFault {
