@@ -18,7 +18,7 @@ use weir_decide::limit::Table;
 use weir_schema::config::{ConfigError, Document, check};
 
 use crate::admin;
-use crate::limits::Claims;
+use crate::claims::Claims;
 use crate::listen::accept::Listeners;
 use crate::listen::inherit;
 use crate::live::{self, Shared};

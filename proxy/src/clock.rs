@@ -1,25 +1,72 @@
 //! The only place of the data plane that reads time.
+//!
+//! Reading the clock was 3 % of a request's user time (2026-11, 15 reads of 25 ns). A poll of a connection's task takes
+//! microseconds, so most callers are served by the last reading of this thread, [`recent`], which [`crate::meter`] takes
+//! at the start of every poll; whoever measures a span reads anew with [`now`].
 
+use std::cell::Cell;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 static START: OnceLock<Instant> = OnceLock::new();
 
-/// Monotonic nanoseconds since the first call in this process.
-pub(crate) fn now_ns() -> u64 {
-    let elapsed = START.get_or_init(Instant::now).elapsed();
+thread_local! {
+    static RECENT: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Reads the monotonic clock.
+pub(crate) fn now() -> Instant {
+    let now = Instant::now();
+    RECENT.set(Some(now));
+    now
+}
+
+/// The last reading of this thread within the running poll; reads when there is none.
+pub(crate) fn recent() -> Instant {
+    RECENT.get().unwrap_or_else(Instant::now)
+}
+
+/// The poll ends: its readings grow old.
+pub(crate) fn forget() {
+    RECENT.set(None);
+}
+
+/// [`recent`] as the time that tokio's timers go by.
+pub(crate) fn recent_tokio() -> tokio::time::Instant {
+    tokio::time::Instant::from_std(recent())
+}
+
+/// Monotonic nanoseconds since the first call in this process, by [`recent`].
+pub(crate) fn recent_ns() -> u64 {
+    let recent = recent();
+    let elapsed = recent.saturating_duration_since(*START.get_or_init(|| recent));
     u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Milliseconds since the Unix epoch.
-pub(crate) fn unix_ms() -> u64 {
-    let elapsed = SystemTime::now()
+/// Milliseconds between the Unix epoch and the first reading of this process; 0 before the first [`sync_wall`].
+static WALL_OFFSET_MS: AtomicU64 = AtomicU64::new(0);
+
+/// Reads the wall clock anew; [`unix_ms`] goes by the last such reading and the monotonic clock. Called 20 times a second,
+/// so a clock that is set is followed within 50 ms.
+pub(crate) fn sync_wall() {
+    let wall = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or(Duration::ZERO);
-    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+    let wall_ms = u64::try_from(wall.as_millis()).unwrap_or(u64::MAX);
+    let since_start_ms = recent_ns() / 1_000_000;
+    WALL_OFFSET_MS.store(wall_ms.saturating_sub(since_start_ms), Ordering::Relaxed);
 }
 
-/// Microseconds from `start` to now, saturating.
-pub(crate) fn micros_since(start: Instant) -> u32 {
-    u32::try_from(start.elapsed().as_micros()).unwrap_or(u32::MAX)
+/// Milliseconds since the Unix epoch, by [`recent`].
+pub(crate) fn unix_ms() -> u64 {
+    if WALL_OFFSET_MS.load(Ordering::Relaxed) == 0 {
+        sync_wall();
+    }
+    WALL_OFFSET_MS.load(Ordering::Relaxed) + recent_ns() / 1_000_000
+}
+
+/// Microseconds from `start` to `end`, saturating.
+pub(crate) fn micros(start: Instant, end: Instant) -> u32 {
+    u32::try_from(end.saturating_duration_since(start).as_micros()).unwrap_or(u32::MAX)
 }

@@ -4,10 +4,10 @@
 
 mod admin;
 mod boot;
+mod claims;
 mod clock;
 mod downstream;
 mod engine;
-mod limits;
 mod listen;
 mod live;
 mod meter;

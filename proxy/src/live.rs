@@ -3,23 +3,23 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use weir_decide::limit::Table;
+use weir_decide::limit::{GlobalLimit, InFlight, Table, TenantLimits};
+use weir_decide::pipeline::{Cleared, Edge};
+use weir_decide::policy::{HasPolicy, Owner, TenantPolicy};
 use weir_decide::resolve::HostTable;
 use weir_decide::retry::Budget;
 use weir_decide::route::RouteTable;
-use weir_geoip::{Database, Place};
+use weir_geoip::Database;
 use weir_rules::{Disk, RuleSet, Source};
-use weir_schema::config::checked::{AccessLog, CheckedConfig, Pool, RuleSetSource, Tenant, WafMode};
-use weir_schema::ids::{PoolId, RegionId, TenantId};
+use weir_schema::config::checked::{AccessLog, CheckedConfig, Pool, RuleSetSource, WafMode};
+use weir_schema::ids::{PoolId, TenantId};
 
+use crate::claims::Claims;
 use crate::engine::body::HeldBytes;
-use crate::limits::{Claims, GlobalLimit, TenantLimitsLive};
 use crate::listen::certs::Certificates;
 use crate::telemetry::access_log::Writer;
 use crate::telemetry::registry::{Metrics, TenantMetrics};
@@ -40,13 +40,12 @@ pub(crate) struct Shared {
 pub(crate) struct Live {
     pub(crate) generation: u64,
     pub(crate) config: Arc<CheckedConfig>,
-    pub(crate) hosts: HostTable<HostEntry>,
+    pub(crate) hosts: HostTable<Owner<Arc<TenantLive>>>,
     pub(crate) tenants: HashMap<TenantId, Arc<TenantLive>>,
     pub(crate) pools: HashMap<PoolId, Arc<PoolState>>,
-    pub(crate) global_limit: Option<GlobalLimit>,
+    global_limit: Option<Arc<GlobalLimit>>,
     pub(crate) access_log: Option<Arc<AccessLog>>,
     pub(crate) certificates: Certificates,
-    logged_headers: Vec<Arc<str>>,
     geo: Option<(GeoKey, Arc<Database>)>,
     rule_sets: RuleCache,
 }
@@ -56,52 +55,43 @@ type GeoKey = Vec<(PathBuf, Vec<u8>)>;
 /// Compiled rules by the text of all their files.
 type RuleCache = HashMap<Vec<(PathBuf, String)>, Arc<RuleSet>>;
 
-/// What a host leads to.
-#[derive(Clone)]
-pub(crate) enum HostEntry {
-    Tenant(Arc<TenantLive>),
-    Quarantined,
-}
-
 /// A tenant, compiled.
 pub(crate) struct TenantLive {
-    pub(crate) tenant: Arc<Tenant>,
-    pub(crate) rules: Option<Arc<RuleSet>>,
-    pub(crate) route_table: RouteTable,
-    pub(crate) routes: Vec<RouteLive>,
-    pub(crate) limits: TenantLimitsLive,
-    pub(crate) counters: Arc<TenantCounters>,
+    pub(crate) policy: TenantPolicy,
+    /// Where each route goes, in the order of the tenant's routes.
+    pools: Vec<Arc<PoolState>>,
+    pub(crate) metrics: Arc<TenantMetrics>,
 }
 
-/// State of a tenant that survives swaps.
-pub(crate) struct TenantCounters {
-    pub(crate) in_flight: AtomicU32,
-    pub(crate) metrics: TenantMetrics,
+impl TenantLive {
+    /// Where a route goes.
+    pub(crate) fn pool(&self, route: usize) -> Option<&Arc<PoolState>> {
+        self.pools.get(route)
+    }
 }
 
-/// A route, compiled.
-pub(crate) struct RouteLive {
-    pub(crate) pool: Arc<PoolState>,
+/// A request that may be forwarded.
+pub(crate) type ClearedRequest = Cleared<Arc<TenantLive>>;
+
+impl HasPolicy for TenantLive {
+    fn policy(&self) -> &TenantPolicy {
+        &self.policy
+    }
 }
 
 impl Live {
-    pub(crate) fn locate(&self, client: IpAddr) -> Place {
-        self.geo
-            .as_ref()
-            .map_or_else(Place::default, |(_, database)| database.locate(client))
-    }
-
-    pub(crate) fn logged_headers(&self) -> &[Arc<str>] {
-        &self.logged_headers
-    }
-
-    pub(crate) fn ingress_of(&self, region: &RegionId) -> Option<&str> {
-        self.config
-            .regions
-            .iter()
-            .find(|known| known.id == *region)?
-            .ingress
-            .as_deref()
+    /// What the stages look at.
+    pub(crate) fn edge<'a>(&'a self, shared: &'a Shared, charge: bool) -> Edge<'a, Arc<TenantLive>> {
+        Edge {
+            client: &self.config.client,
+            hosts: &self.hosts,
+            regions: &self.config.regions,
+            trust: &self.config.trust,
+            geo: self.geo.as_ref().map(|(_, database)| &**database),
+            limits: &shared.limits,
+            claims: &shared.claims,
+            charge,
+        }
     }
 }
 
@@ -158,7 +148,8 @@ pub(crate) fn compile(
     };
     let pools = build.pools(&config);
     let geo = build.geo(&config);
-    let tenants = build.tenants(&config, &pools);
+    let global_limit = build.global_limit(&config);
+    let tenants = build.tenants(&config, &pools, global_limit.as_ref());
     let rule_sets = std::mem::take(&mut build.rule_sets);
     let certificates = Certificates::compile(&config, previous.map(|live| &live.certificates), &mut errors);
     if !errors.is_empty() {
@@ -171,24 +162,20 @@ pub(crate) fn compile(
     let hosts = tenants
         .values()
         .flat_map(|live| {
-            live.tenant
+            live.policy
+                .tenant
                 .hosts
                 .iter()
-                .map(|host| (host.clone(), HostEntry::Tenant(Arc::clone(live))))
+                .map(|host| (host.clone(), Owner::Tenant(Arc::clone(live))))
         })
-        .chain(quarantined.map(|host| (host.clone(), HostEntry::Quarantined)));
+        .chain(quarantined.map(|host| (host.clone(), Owner::Quarantined)));
     let access_log = config.observability.access_log.clone().map(Arc::new);
     Ok(Live {
         generation: previous.map_or(1, |live| live.generation + 1),
         hosts: HostTable::build(hosts),
         tenants,
         pools,
-        global_limit: config.limits.requests.map(GlobalLimit::new),
-        logged_headers: access_log
-            .iter()
-            .flat_map(|log| &log.headers)
-            .map(|name| Arc::from(name.as_str()))
-            .collect(),
+        global_limit,
         access_log,
         certificates,
         geo,
@@ -311,10 +298,21 @@ impl Build<'_> {
         }
     }
 
+    /// Kept while its rate is the same: tenants are compiled with it.
+    fn global_limit(&self, config: &CheckedConfig) -> Option<Arc<GlobalLimit>> {
+        let rate = config.limits.requests?;
+        let old = self
+            .previous
+            .filter(|live| live.config.limits.requests == Some(rate));
+        old.and_then(|live| live.global_limit.clone())
+            .or_else(|| Some(Arc::new(GlobalLimit::new(rate))))
+    }
+
     fn tenants(
         &mut self,
         config: &CheckedConfig,
         pools: &HashMap<PoolId, Arc<PoolState>>,
+        global: Option<&Arc<GlobalLimit>>,
     ) -> HashMap<TenantId, Arc<TenantLive>> {
         let bound = config.observability.metric_tenants_max as usize;
         let mut sets: HashMap<&weir_schema::ids::RuleSetId, Vec<Source>> = HashMap::new();
@@ -335,44 +333,45 @@ impl Build<'_> {
                     self.rule_set(sources)
                 }
             };
-            let routes: Vec<RouteLive> = tenant
+            let pools: Vec<Arc<PoolState>> = tenant
                 .routes
                 .iter()
-                .filter_map(|route| {
-                    Some(RouteLive {
-                        pool: Arc::clone(pools.get(&route.pool)?),
-                    })
-                })
+                .filter_map(|route| pools.get(&route.pool).map(Arc::clone))
                 .collect();
             let old = self.previous.and_then(|live| live.tenants.get(&tenant.id));
+            let same_global = self
+                .previous
+                .is_some_and(|live| same(live.global_limit.as_ref(), global));
             let unchanged = old.filter(|old| {
-                old.tenant == *tenant
-                    && same(old.rules.as_ref(), rules.as_ref())
+                old.policy.tenant == *tenant
+                    && same_global
+                    && same(old.policy.rules.as_ref(), rules.as_ref())
                     && old
-                        .routes
+                        .pools
                         .iter()
-                        .zip(&routes)
-                        .all(|(old, new)| Arc::ptr_eq(&old.pool, &new.pool))
+                        .zip(&pools)
+                        .all(|(old, new)| Arc::ptr_eq(old, new))
             });
             let live = unchanged.map(Arc::clone).unwrap_or_else(|| {
-                let counters = old.map(|old| Arc::clone(&old.counters)).unwrap_or_else(|| {
-                    let label = if index < bound {
-                        tenant.id.as_str()
-                    } else {
-                        "other"
-                    };
-                    Arc::new(TenantCounters {
-                        in_flight: AtomicU32::new(0),
-                        metrics: self.metrics.tenant(label),
-                    })
+                let metrics = old.map(|old| Arc::clone(&old.metrics)).unwrap_or_else(|| {
+                    let own = index < bound;
+                    Arc::new(
+                        self.metrics
+                            .tenant(if own { tenant.id.as_str() } else { "other" }),
+                    )
                 });
                 Arc::new(TenantLive {
-                    rules,
-                    route_table: RouteTable::build(&tenant.routes),
-                    routes,
-                    limits: TenantLimitsLive::new(tenant),
-                    counters,
-                    tenant: Arc::clone(tenant),
+                    policy: TenantPolicy {
+                        rules,
+                        routes: RouteTable::build(&tenant.routes),
+                        limits: TenantLimits::new(tenant, global.map(Arc::clone)),
+                        in_flight: old
+                            .map(|old| Arc::clone(&old.policy.in_flight))
+                            .unwrap_or_else(|| Arc::new(InFlight::default())),
+                        tenant: Arc::clone(tenant),
+                    },
+                    pools,
+                    metrics,
                 })
             });
             tenants.insert(tenant.id.clone(), live);
@@ -438,7 +437,8 @@ impl Build<'_> {
     }
 }
 
-fn same(old: Option<&Arc<RuleSet>>, new: Option<&Arc<RuleSet>>) -> bool {
+/// Whether both are the same part, or both none.
+fn same<T>(old: Option<&Arc<T>>, new: Option<&Arc<T>>) -> bool {
     match (old, new) {
         (None, None) => true,
         (Some(old), Some(new)) => Arc::ptr_eq(old, new),

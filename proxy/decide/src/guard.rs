@@ -1,4 +1,4 @@
-//! How many connections one client may hold open.
+//! How many connections one client may hold open, and what any request head must keep.
 
 use std::hash::Hash;
 use std::net::IpAddr;
@@ -7,7 +7,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use weir_geoip::canonical;
+use weir_schema::codes::RefusalCode;
 use weir_schema::config::checked::ClientLimits;
+
+use crate::view::RequestView;
 
 /// Which bound a connection would exceed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +130,21 @@ fn leave<K: Eq + Hash>(table: &DashMap<K, u32>, key: K) {
         } else {
             *count.get_mut() -= 1;
         }
+    }
+}
+
+/// The refusal of a head that no tenant would be asked about. CONNECT and TRACE are never forwarded, in whatever case: an
+/// origin may be less strict about it.
+pub fn head_refusal(request: &RequestView<'_>, limits: &ClientLimits) -> Option<RefusalCode> {
+    let method = request.method;
+    if method.eq_ignore_ascii_case(b"CONNECT") || method.eq_ignore_ascii_case(b"TRACE") {
+        Some(RefusalCode::MethodNotAllowed)
+    } else if request.fields.len() > limits.header_fields_max as usize {
+        Some(RefusalCode::HeaderTooLarge)
+    } else if request.target.len() > limits.target_bytes_max as usize {
+        Some(RefusalCode::TargetTooLong)
+    } else {
+        None
     }
 }
 

@@ -8,10 +8,14 @@ pub mod guard;
 pub mod health;
 pub mod limit;
 pub mod path;
+pub mod pipeline;
+pub mod policy;
 pub mod refuse;
 pub mod resolve;
 pub mod retry;
 pub mod route;
+pub mod screen;
+pub mod view;
 
 /// A header field: its name as sent, and its value without surrounding white space.
 pub type Field<'a> = (&'a [u8], &'a [u8]);

@@ -5,6 +5,39 @@ use std::io::Write;
 use serde_json::json;
 use weir_schema::codes::RefusalCode;
 
+/// A refusal with what its answer carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Why.
+    pub code: RefusalCode,
+    /// HTTP status; nearly always that of the code.
+    pub status: u16,
+    /// `Retry-After`.
+    pub retry_after_s: Option<u64>,
+    /// `Location`: where the request is served instead.
+    pub location: Option<String>,
+    /// Name of the limit that was exceeded.
+    pub violated: Option<String>,
+}
+
+impl Refusal {
+    /// A refusal with the status of its code and nothing else.
+    pub fn new(code: RefusalCode) -> Self {
+        Self {
+            code,
+            status: code.status(),
+            retry_after_s: None,
+            location: None,
+            violated: None,
+        }
+    }
+
+    /// As [`Self::new`], on the heap: results of stages stay small.
+    pub fn boxed(code: RefusalCode) -> Box<Self> {
+        Box::new(Self::new(code))
+    }
+}
+
 /// Content type and body of a refusal. `accept` is the request's `Accept`; the caller writes `Retry-After` and the rest.
 pub fn body(
     code: RefusalCode,

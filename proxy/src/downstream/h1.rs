@@ -12,6 +12,7 @@ use weir_h1::{ChunkedDecoder, Framing, Limits, RequestError, RequestHead, Versio
 use weir_schema::config::checked::ClientLimits;
 
 use super::{BodyFault, Chunk, Downstream, ResponseBody, ResponseParts, Trailers, buffer};
+use crate::clock;
 use crate::listen::watchdog::Watchdog;
 
 /// Bytes of trailer fields accepted behind a chunked body.
@@ -302,7 +303,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
         if self.body_rate_min == 0 {
             return Poll::Pending;
         }
-        let now = tokio::time::Instant::now();
+        let now = clock::recent_tokio();
         let started = *self.body_started.get_or_insert(now);
         // The moment at which the bytes so far would be too few.
         let paid =

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use weir_h1::{FieldSpan, FieldSpans, Span};
 
 use super::{BodyFault, Chunk, Downstream, ResponseBody, ResponseParts, Trailers};
+use crate::clock;
 use crate::listen::watchdog::Watchdog;
 
 /// Appends `bytes` and tells where they are.
@@ -142,7 +143,7 @@ impl H2Stream {
         if self.body_rate_min == 0 {
             return Poll::Pending;
         }
-        let now = tokio::time::Instant::now();
+        let now = clock::recent_tokio();
         let started = *self.body_started.get_or_insert(now);
         let paid =
             Duration::from_micros(self.bytes_in.saturating_mul(1_000_000) / u64::from(self.body_rate_min));

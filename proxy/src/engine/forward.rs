@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::body::stop_of;
 use super::serve::Stop;
+use crate::clock;
 use crate::downstream::{Chunk, Downstream, Trailers};
 use crate::listen::watchdog::Watchdog;
 use crate::upstream::{BodyProgress, ResponseMessage, UpstreamFault, h1, h2};
@@ -189,7 +190,7 @@ pub(crate) async fn response_body<D: Downstream>(
     deadline: Option<tokio::time::Instant>,
 ) -> Forwarded {
     let until = |watchdog: &mut Watchdog| {
-        let next = tokio::time::Instant::now() + timeout;
+        let next = clock::recent_tokio() + timeout;
         watchdog.set_at(deadline.map_or(next, |deadline| deadline.min(next)));
     };
     until(watchdog);

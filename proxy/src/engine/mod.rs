@@ -5,6 +5,6 @@ pub(crate) mod forward;
 pub(crate) mod outgoing;
 pub(crate) mod request;
 pub(crate) mod respond;
+pub(crate) mod retry;
 pub(crate) mod serve;
-pub(crate) mod stages;
 pub(crate) mod upgrade;

@@ -1,83 +1,65 @@
 //! What leaves for the other side: request heads to upstreams, response heads to clients. Header hygiene of RFC 9110
 //! section 7.6.1 in both directions.
 
-use std::io::Write;
-
 use weir_decide::fields;
 use weir_schema::telemetry::record::Protocol;
 
 use super::request::{ConnectionInfo, FieldList, Request};
-use super::stages::Decided;
 use crate::downstream::{ResponseBody, ResponseParts};
-use crate::live::Live;
-use crate::telemetry::Tally;
+use crate::live::{ClearedRequest, Live};
+use crate::telemetry::{RequestId, Tally};
 use crate::upstream::ResponseMessage;
+use crate::upstream::pool::PoolState;
 
 /// A request on its way to an upstream.
 pub(crate) struct Forwarding<'a> {
     pub(crate) info: &'a ConnectionInfo,
     pub(crate) live: &'a Live,
     pub(crate) request: &'a Request,
-    pub(crate) decided: &'a Decided,
-    pub(crate) request_id: u128,
+    pub(crate) cleared: &'a ClearedRequest,
+    pub(crate) pool: &'a PoolState,
+    pub(crate) request_id: RequestId,
 }
 
 impl Forwarding<'_> {
     /// Calls `write` with every field that goes to the upstream, but for Host and framing.
     fn each_field(&self, mut write: impl FnMut(&[u8], &[u8])) {
         let request = self.request;
-        let trusted = self.decided.peer_trusted;
-        for field in &request.fields {
-            let name = field.name.of(&request.buffer);
-            if fields::is_hop_by_hop(name)
-                || weir_h1::header_eq(name, b"host")
-                || weir_h1::header_eq(name, b"content-length")
-                || weir_h1::header_eq(name, b"expect")
-                || weir_h1::header_eq(name, b"x-request-id")
-                || fields::strip_inbound(name, trusted)
-                || weir_h1::header_eq(name, b"x-forwarded-for")
-                || weir_h1::connection_nominates(&request.fields, &request.buffer, name)
-            {
-                continue;
+        let trusted = self.cleared.peer_trusted();
+        let nominated = fields::nominated(request.each_field());
+        for (name, value) in request.each_field() {
+            if !fields::drops_from_request(name, trusted) && !fields::is_nominated(&nominated, name) {
+                write(name, value);
             }
-            write(name, field.value.of(&request.buffer));
         }
-        let mut text = Vec::with_capacity(64);
         if trusted {
-            for field in &request.fields {
-                if weir_h1::header_eq(field.name.of(&request.buffer), b"x-forwarded-for") {
-                    text.extend_from_slice(field.value.of(&request.buffer));
-                    text.extend_from_slice(b", ");
+            let mut hops = Vec::with_capacity(64);
+            for (name, value) in request.each_field() {
+                if weir_h1::header_eq(name, b"x-forwarded-for") {
+                    hops.extend_from_slice(value);
+                    hops.extend_from_slice(b", ");
                 }
             }
+            hops.extend_from_slice(self.info.peer_text.as_bytes());
+            write(b"x-forwarded-for", &hops);
+        } else {
+            write(b"x-forwarded-for", self.info.peer_text.as_bytes());
         }
-        let _ = write!(text, "{}", self.info.peer.ip());
-        write(b"x-forwarded-for", &text);
         if !trusted || request.field(b"x-forwarded-proto").is_none() {
-            write(
-                b"x-forwarded-proto",
-                if self.info.tls.is_some() {
-                    b"https"
-                } else {
-                    b"http"
-                },
-            );
+            let encrypted = self.info.tls.is_some();
+            write(b"x-forwarded-proto", if encrypted { b"https" } else { b"http" });
         }
         if self.live.config.geo.is_some() {
-            let place = &self.decided.place;
+            let place = self.cleared.place();
             write(b"x-geo-country", &place.country);
             if let Some(continent) = &place.continent {
                 write(b"x-geo-continent", continent);
             }
             if place.asn != 0 {
-                text.clear();
-                let _ = write!(text, "{}", place.asn);
-                write(b"x-geo-asn", &text);
+                write(b"x-geo-asn", itoa::Buffer::new().format(place.asn).as_bytes());
             }
         }
-        text.clear();
-        let _ = write!(text, "{:032x}", self.request_id);
-        write(b"x-request-id", &text);
+        write(b"x-request-id", self.request_id.as_bytes());
         write(b"via", via(request.protocol));
     }
 }
@@ -103,7 +85,8 @@ pub(crate) fn h1_head(forwarding: &Forwarding<'_>, chunked: bool) -> Vec<u8> {
     if chunked {
         head.extend_from_slice(b"transfer-encoding: chunked\r\n");
     } else if let Some(length) = request.length {
-        let _ = write!(head, "content-length: {length}\r\n");
+        let mut digits = itoa::Buffer::new();
+        weir_h1::write_field(&mut head, b"content-length", digits.format(length).as_bytes());
     }
     if request.upgrade {
         head.extend_from_slice(b"connection: upgrade\r\n");
@@ -158,24 +141,18 @@ pub(crate) fn interim_fields(response: &ResponseMessage) -> FieldList<'_> {
 }
 
 fn kept_fields(response: &ResponseMessage) -> FieldList<'_> {
-    let buffer = &response.buffer;
-    let kept = response.fields.iter().filter_map(|field| {
-        let name = field.name.of(buffer);
-        let dropped = fields::is_hop_by_hop(name)
-            || weir_h1::header_eq(name, b"x-request-id")
-            || weir_h1::connection_nominates(&response.fields, buffer, name);
-        (!dropped).then(|| (name, field.value.of(buffer)))
-    });
+    let nominated = fields::nominated(response.each_field());
+    let kept = response
+        .each_field()
+        .filter(|(name, _)| !fields::drops_from_response(name) && !fields::is_nominated(&nominated, name));
     kept.collect()
 }
 
 /// Fields of the response to the client: the origin's, and ours.
-pub(crate) fn response_fields<'a>(response: &'a ResponseMessage, tally: &'a Tally) -> FieldList<'a> {
+pub(crate) fn response_fields<'a>(response: &'a ResponseMessage, tally: &'a Tally<'_>) -> FieldList<'a> {
     let mut list = kept_fields(response);
-    for (name, value) in &tally.limit_fields {
-        list.push((name, value));
-    }
-    list.push((b"x-request-id", &tally.request_id_text));
+    tally.each_limit_field(|name, value| list.push((name, value)));
+    list.push((b"x-request-id", tally.request_id().as_bytes()));
     list
 }
 

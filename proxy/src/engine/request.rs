@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use smallvec::SmallVec;
+use weir_decide::view::{ConnectionView, RequestView};
 use weir_h1::{FieldSpans, Framing, RequestHead, Span, Version};
 use weir_schema::ids::{ListenerId, TenantId};
 use weir_schema::telemetry::record::Protocol;
@@ -20,9 +21,22 @@ pub(crate) struct ConnectionInfo {
     pub(crate) shared: Arc<Shared>,
     pub(crate) listener: ListenerId,
     pub(crate) peer: SocketAddr,
+    /// The peer's address without its port, as `X-Forwarded-For` says it.
+    pub(crate) peer_text: Box<str>,
     pub(crate) local: SocketAddr,
     /// The connection is encrypted; the tenant whose certificate it got.
     pub(crate) tls: Option<TenantId>,
+}
+
+impl ConnectionInfo {
+    /// As the stages see it.
+    pub(crate) fn view(&self) -> ConnectionView<'_> {
+        ConnectionView {
+            peer: self.peer,
+            local: self.local,
+            sni_tenant: self.tls.as_ref(),
+        }
+    }
 }
 
 /// A request head.
@@ -116,36 +130,39 @@ impl Request {
         self.method.of(&self.buffer)
     }
 
-    /// Path without the query, as sent.
-    pub(crate) fn raw_path(&self) -> &[u8] {
-        let path = self.path.of(&self.buffer);
-        memchr::memchr(b'?', path).map_or(path, |at| path.get(..at).unwrap_or(path))
-    }
-
-    /// Query without the `?`.
-    pub(crate) fn query(&self) -> &[u8] {
-        let path = self.path.of(&self.buffer);
-        memchr::memchr(b'?', path)
-            .and_then(|at| path.get(at + 1..))
-            .unwrap_or_default()
+    /// As the stages see it; `fields` are those of [`Self::fields`].
+    pub(crate) fn view<'a>(&'a self, fields: &'a [(&'a [u8], &'a [u8])]) -> RequestView<'a> {
+        RequestView {
+            protocol: self.protocol,
+            method: self.method(),
+            target: self.target.of(&self.buffer),
+            path_and_query: self.path.of(&self.buffer),
+            host: self.host(),
+            fields,
+            upgrade: self.upgrade,
+        }
     }
 
     pub(crate) fn host(&self) -> &[u8] {
         self.host.map(|span| span.of(&self.buffer)).unwrap_or_default()
     }
 
-    pub(crate) fn fields(&self) -> FieldList<'_> {
+    /// Fields in the order sent.
+    pub(crate) fn each_field(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.fields
             .iter()
             .map(|field| (field.name.of(&self.buffer), field.value.of(&self.buffer)))
-            .collect()
     }
 
+    pub(crate) fn fields(&self) -> FieldList<'_> {
+        self.each_field().collect()
+    }
+
+    /// Value of the first field of this name.
     pub(crate) fn field(&self, name: &[u8]) -> Option<&[u8]> {
-        let found = self
-            .fields
-            .iter()
-            .find(|field| weir_h1::header_eq(field.name.of(&self.buffer), name))?;
-        Some(found.value.of(&self.buffer))
+        let mut found = self
+            .each_field()
+            .filter(|(known, _)| weir_h1::header_eq(known, name));
+        found.next().map(|(_, value)| value)
     }
 }

@@ -2,56 +2,33 @@
 
 use std::future::poll_fn;
 
-use weir_decide::refuse::{body, body_violating};
+use weir_decide::refuse::{Refusal, body, body_violating};
 use weir_schema::codes::RefusalCode;
 
 use super::request::{FieldList, Request};
 use crate::downstream::{Downstream, ResponseBody, ResponseParts};
+use crate::telemetry::{RequestId, Tally};
 
 /// Methods that may pass, for 405.
 const ALLOW: &[u8] = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
-
-/// A refusal with what its answer carries.
-#[derive(Debug)]
-pub(crate) struct Refusal {
-    pub(crate) code: RefusalCode,
-    pub(crate) status: u16,
-    pub(crate) retry_after_s: Option<u64>,
-    pub(crate) location: Option<String>,
-    /// Name of the limit that was exceeded.
-    pub(crate) violated: Option<String>,
-}
-
-impl Refusal {
-    pub(crate) fn new(code: RefusalCode) -> Self {
-        Self {
-            code,
-            status: code.status(),
-            retry_after_s: None,
-            location: None,
-            violated: None,
-        }
-    }
-}
 
 /// Answers with a refusal. A client that cannot be told has left; the record says what was meant.
 pub(crate) async fn refuse<D: Downstream>(
     down: &mut D,
     request: &Request,
     refusal: &Refusal,
-    request_id: u128,
-    limit_fields: &[(&'static [u8], Vec<u8>)],
+    tally: &Tally<'_>,
 ) {
-    let id = format!("{request_id:032x}");
+    let id = tally.request_id().as_str();
     let (content_type, text) = match &refusal.violated {
         Some(name) => body_violating(
             refusal.code,
             refusal.status,
-            &id,
+            id,
             request.field(b"accept"),
             Some(name),
         ),
-        None => body(refusal.code, refusal.status, &id, request.field(b"accept")),
+        None => body(refusal.code, refusal.status, id, request.field(b"accept")),
     };
     let empty = request.method() == b"HEAD";
     let length = text.len().to_string();
@@ -70,9 +47,7 @@ pub(crate) async fn refuse<D: Downstream>(
     if refusal.status == 405 {
         fields.push((b"allow", ALLOW));
     }
-    for (name, value) in limit_fields {
-        fields.push((name, value));
-    }
+    tally.each_limit_field(|name, value| fields.push((name, value)));
     let kind = if empty {
         ResponseBody::None
     } else {
@@ -112,8 +87,8 @@ async fn write_all<D: Downstream>(
 /// Answers a connection whose request could not be read.
 pub(crate) async fn refuse_connection<D: Downstream>(down: &mut D, code: RefusalCode) {
     let refusal = Refusal::new(code);
-    let id = format!("{:016x}{:016x}", crate::random::next(), crate::random::next());
-    let (content_type, text) = body(code, refusal.status, &id, None);
+    let id = RequestId::new();
+    let (content_type, text) = body(code, refusal.status, id.as_str(), None);
     let length = text.len().to_string();
     let mut fields = FieldList::new();
     fields.push((b"content-type", content_type.as_bytes()));

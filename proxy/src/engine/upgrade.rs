@@ -8,12 +8,13 @@ use weir_schema::telemetry::record::Outcome;
 
 use super::forward::Exchange;
 use super::outgoing;
+use super::retry::Answer;
 use super::serve::Stop;
 use crate::downstream::{Downstream, ResponseBody, ResponseParts};
 use crate::telemetry::Tally;
+use crate::upstream::UpstreamFault;
 use crate::upstream::connect::UpstreamStream;
 use crate::upstream::pool::InFlight;
-use crate::upstream::{ResponseMessage, UpstreamFault};
 
 /// Both ends of a connection that switched protocols; the upstream counts it as in flight.
 pub(crate) struct Tunnel {
@@ -27,25 +28,20 @@ pub(crate) struct Tunnel {
 /// # Errors
 /// When the client left, or the upstream does not speak HTTP/1.1.
 pub(crate) async fn switch<D: Downstream>(
-    exchange: Exchange,
-    response: &ResponseMessage,
+    answer: Answer,
     down: &mut D,
-    tally: &mut Tally,
-    in_flight: InFlight,
+    tally: &mut Tally<'_>,
 ) -> Result<Option<Tunnel>, Stop> {
-    let Exchange::H1(exchange) = exchange else {
+    let Exchange::H1(exchange) = answer.exchange else {
         return Err(Stop::Upstream(UpstreamFault::Protocol));
     };
-    let upgrade = response
-        .fields
-        .iter()
-        .find(|field| weir_h1::header_eq(field.name.of(&response.buffer), b"upgrade"));
-    let Some(upgrade) = upgrade else {
+    let response = &answer.head;
+    let Some(upgrade) = response.field(b"upgrade") else {
         return Err(Stop::Upstream(UpstreamFault::Protocol));
     };
     {
         let mut fields = outgoing::response_fields(response, tally);
-        fields.push((b"upgrade", upgrade.value.of(&response.buffer)));
+        fields.push((b"upgrade", upgrade));
         down.start(&ResponseParts {
             status: 101,
             fields: &fields,
@@ -60,7 +56,7 @@ pub(crate) async fn switch<D: Downstream>(
     Ok(Some(Tunnel {
         stream,
         ahead,
-        _in_flight: in_flight,
+        _in_flight: answer.in_flight,
     }))
 }
 

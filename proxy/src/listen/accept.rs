@@ -265,6 +265,7 @@ impl Front {
             shared: Arc::clone(&self.shared),
             listener: self.listener.id.clone(),
             peer,
+            peer_text: weir_geoip::canonical(peer.ip()).to_string().into(),
             local,
             tls,
         }

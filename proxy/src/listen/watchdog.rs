@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::clock;
+
 /// A timer that follows a moving deadline.
 pub(crate) struct Watchdog {
     sleep: Pin<Box<Sleep>>,
@@ -29,7 +31,7 @@ impl Watchdog {
 
     /// Moves the deadline to `timeout` from now.
     pub(crate) fn set(&mut self, timeout: Duration) {
-        self.set_at(Instant::now() + timeout);
+        self.set_at(clock::recent_tokio() + timeout);
     }
 
     /// Moves the deadline.

@@ -1,27 +1,37 @@
-//! The access log: one JSON line per request, written by a thread of its own; a full queue drops lines and counts them.
+//! The access log: one JSON line per request, made where the request ends and written by a thread of its own; a full queue
+//! drops lines and counts them.
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use prometheus::IntCounter;
-use serde_json::{Map, Value, json};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 use weir_schema::config::checked::{AccessLog, LogSink};
 use weir_schema::telemetry::record::RequestRecord;
 
-use crate::live::Live;
+use crate::clock;
+use crate::engine::request::Request;
 use crate::random;
 
 /// Lines that wait to be written.
 const QUEUE_MAX: usize = 65_536;
 /// Headers whose values never reach a log.
-const SECRET_HEADERS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
+const SECRET_HEADERS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
+/// Bytes of one header value, of the method, host and target in a line.
+const HEADER_BYTES_MAX: usize = 1024;
+const METHOD_BYTES_MAX: usize = 32;
+const HOST_BYTES_MAX: usize = 255;
+const TARGET_BYTES_MAX: usize = 8192;
 
 enum Message {
-    Record(Arc<AccessLog>, Box<RequestRecord>),
+    Line(Arc<AccessLog>, Vec<u8>),
     Reopen,
 }
 
@@ -29,14 +39,6 @@ enum Message {
 pub(crate) struct Writer {
     queue: SyncSender<Message>,
     dropped: IntCounter,
-}
-
-/// A header value as a log may show it, at most 1 KiB.
-pub(crate) fn redacted(name: &str, value: &[u8]) -> Box<str> {
-    if SECRET_HEADERS.contains(&name) {
-        return "[redacted]".into();
-    }
-    String::from_utf8_lossy(value.get(..1024).unwrap_or(value)).into()
 }
 
 impl Writer {
@@ -52,18 +54,17 @@ impl Writer {
         Ok(Self { queue, dropped })
     }
 
-    /// Writes the record's line, if the configuration asks for one.
-    pub(crate) fn write(&self, live: &Live, record: RequestRecord) {
-        let Some(log) = &live.access_log else { return };
+    /// Writes the record's line, unless sampling leaves it out. Failures are always written.
+    pub(crate) fn write(&self, log: &Arc<AccessLog>, record: &RequestRecord<'_>, request: &Request) {
         let sampled = record.status >= 400 || record.status == 0 || log.sample.get() == 1;
         if !sampled && !random::next().is_multiple_of(u64::from(log.sample.get())) {
             return;
         }
-        if self
-            .queue
-            .try_send(Message::Record(Arc::clone(log), Box::new(record)))
-            .is_err()
-        {
+        let queued = line(log, record, request).is_some_and(|line| {
+            let message = Message::Line(Arc::clone(log), line);
+            self.queue.try_send(message).is_ok()
+        });
+        if !queued {
             self.dropped.inc();
         }
     }
@@ -94,25 +95,21 @@ fn write_all(records: &Receiver<Message>) {
                 flush(&mut open);
                 open = None;
             }
-            Message::Record(log, record) => {
-                let mut line = line(&log, &record).to_string();
-                line.push('\n');
-                match &log.sink {
-                    LogSink::Stdout => {
-                        let _ = io::stdout().lock().write_all(line.as_bytes());
+            Message::Line(log, line) => match &log.sink {
+                LogSink::Stdout => {
+                    let _ = io::stdout().lock().write_all(&line);
+                }
+                LogSink::File(path) => {
+                    if open.as_ref().is_none_or(|(now, _)| now != path) {
+                        flush(&mut open);
+                        let file = OpenOptions::new().create(true).append(true).open(path);
+                        open = file.ok().map(|file| (path.clone(), BufWriter::new(file)));
                     }
-                    LogSink::File(path) => {
-                        if open.as_ref().is_none_or(|(now, _)| now != path) {
-                            flush(&mut open);
-                            let file = OpenOptions::new().create(true).append(true).open(path);
-                            open = file.ok().map(|file| (path.clone(), BufWriter::new(file)));
-                        }
-                        if let Some((_, file)) = &mut open {
-                            let _ = file.write_all(line.as_bytes());
-                        }
+                    if let Some((_, file)) = &mut open {
+                        let _ = file.write_all(&line);
                     }
                 }
-            }
+            },
         }
     }
 }
@@ -124,62 +121,131 @@ fn flush(open: &mut Option<(PathBuf, BufWriter<File>)>) {
     }
 }
 
-/// The target with the values of secret parameters replaced.
-fn redacted_target(log: &AccessLog, target: &[u8]) -> String {
-    let target = String::from_utf8_lossy(target);
-    let Some((path, query)) = target.split_once('?') else {
-        return target.into_owned();
-    };
-    if log.redact_query.is_empty() {
-        return target.into_owned();
+/// One line; the names are the log's format.
+#[derive(Serialize)]
+struct Line<'a> {
+    ts_ms: u64,
+    request_id: &'a str,
+    generation: u64,
+    listener: &'a str,
+    peer: SocketAddr,
+    client: IpAddr,
+    protocol: &'a str,
+    tls: bool,
+    method: Cow<'a, str>,
+    host: Cow<'a, str>,
+    target: Cow<'a, str>,
+    tenant: Option<&'a str>,
+    route: Option<&'a str>,
+    pool: Option<&'a str>,
+    upstream: Option<SocketAddr>,
+    tries: u8,
+    country: Cow<'a, str>,
+    asn: u32,
+    status: u16,
+    code: Option<&'a str>,
+    outcome: &'a str,
+    bytes_in: u64,
+    bytes_out: u64,
+    decided_us: u32,
+    connected_us: u32,
+    first_byte_us: u32,
+    total_us: u32,
+    cpu_ns: u64,
+    waf_ns: u64,
+    rules: &'a [u64],
+    score: u32,
+    headers: Headers<'a>,
+}
+
+/// The headers that the log asks for, of this request.
+struct Headers<'a> {
+    names: &'a [String],
+    request: &'a Request,
+}
+
+impl Serialize for Headers<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for name in self.names {
+            if let Some(value) = self.request.field(name.as_bytes()) {
+                map.serialize_entry(name, &redacted(name, value))?;
+            }
+        }
+        map.end()
     }
+}
+
+/// A header value as a log may show it.
+fn redacted<'a>(name: &str, value: &'a [u8]) -> Cow<'a, str> {
+    if SECRET_HEADERS.contains(&name) {
+        return Cow::Borrowed("[redacted]");
+    }
+    text(value, HEADER_BYTES_MAX)
+}
+
+/// At most the first `max` bytes as text; what is not UTF-8 is replaced.
+fn text(bytes: &[u8], max: usize) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes.get(..max).unwrap_or(bytes))
+}
+
+/// The target with the values of secret parameters replaced.
+fn redacted_target<'a>(log: &AccessLog, target: &'a [u8]) -> Cow<'a, str> {
+    let target = text(target, TARGET_BYTES_MAX);
+    let Some((path, query)) = target.split_once('?').filter(|_| !log.redact_query.is_empty()) else {
+        return target;
+    };
     let parts = query.split('&').map(|part| match part.split_once('=') {
         Some((name, _)) if log.redact_query.contains(&name.to_ascii_lowercase()) => {
             format!("{name}=[redacted]")
         }
         _ => part.to_owned(),
     });
-    format!("{path}?{}", parts.collect::<Vec<_>>().join("&"))
+    Cow::Owned(format!("{path}?{}", parts.collect::<Vec<_>>().join("&")))
 }
 
-fn line(log: &AccessLog, record: &RequestRecord) -> Value {
-    let mut headers = Map::new();
-    for (name, value) in &record.logged_headers {
-        headers.insert(name.to_string(), Value::from(&**value));
-    }
+/// `None` only when memory is short.
+fn line(log: &AccessLog, record: &RequestRecord<'_>, request: &Request) -> Option<Vec<u8>> {
     let t = &record.timings;
-    json!({
-        "ts_ms": record.started_unix_ms,
-        "request_id": format!("{:032x}", record.request_id),
-        "generation": record.generation,
-        "listener": record.listener.as_str(),
-        "peer": record.peer.to_string(),
-        "client": record.client.to_string(),
-        "protocol": record.protocol.as_str(),
-        "tls": record.tls,
-        "method": &*record.method,
-        "host": &*record.host,
-        "target": redacted_target(log, &record.target),
-        "tenant": record.tenant.as_ref().map(|id| id.as_str()),
-        "route": record.route.as_ref().map(|id| id.as_str()),
-        "pool": record.pool.as_ref().map(|id| id.as_str()),
-        "upstream": record.upstream.map(|address| address.to_string()),
-        "tries": record.tries,
-        "country": String::from_utf8_lossy(&record.country),
-        "asn": record.asn,
-        "status": record.status,
-        "code": record.code.map(|code| code.as_str()),
-        "outcome": record.outcome.as_str(),
-        "bytes_in": record.bytes_in,
-        "bytes_out": record.bytes_out,
-        "decided_us": t.decided_us,
-        "connected_us": t.connected_us,
-        "first_byte_us": t.first_byte_us,
-        "total_us": t.total_us,
-        "cpu_ns": record.cpu_ns,
-        "waf_ns": record.waf_ns,
-        "rules": record.rules,
-        "score": record.score,
-        "headers": headers,
-    })
+    let line = Line {
+        ts_ms: clock::unix_ms().saturating_sub(u64::from(t.total_us / 1000)),
+        request_id: record.request_id,
+        generation: record.generation,
+        listener: record.listener.as_str(),
+        peer: record.peer,
+        client: record.client,
+        protocol: record.protocol.as_str(),
+        tls: record.tls,
+        method: text(record.method, METHOD_BYTES_MAX),
+        host: text(record.host, HOST_BYTES_MAX),
+        target: redacted_target(log, record.target),
+        tenant: record.tenant.map(|id| id.as_str()),
+        route: record.route.map(|id| id.as_str()),
+        pool: record.pool.map(|id| id.as_str()),
+        upstream: record.upstream,
+        tries: record.tries,
+        country: String::from_utf8_lossy(&record.country),
+        asn: record.asn,
+        status: record.status,
+        code: record.code.map(|code| code.as_str()),
+        outcome: record.outcome.as_str(),
+        bytes_in: record.bytes_in,
+        bytes_out: record.bytes_out,
+        decided_us: t.decided_us,
+        connected_us: t.connected_us,
+        first_byte_us: t.first_byte_us,
+        total_us: t.total_us,
+        cpu_ns: record.cpu_ns,
+        waf_ns: record.waf_ns,
+        rules: record.rules,
+        score: record.score,
+        headers: Headers {
+            names: &log.headers,
+            request,
+        },
+    };
+    let mut bytes = Vec::with_capacity(1024);
+    serde_json::to_writer(&mut bytes, &line).ok()?;
+    bytes.push(b'\n');
+    Some(bytes)
 }

@@ -3,19 +3,23 @@
 pub(crate) mod access_log;
 pub(crate) mod registry;
 
-use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use weir_rules::RuleMatch;
-use weir_schema::ids::{PoolId, RouteId};
+use smallvec::SmallVec;
+use weir_decide::limit::{Admission, Check, limit_field};
+use weir_decide::pipeline::{Moment, Observer};
+use weir_decide::refuse::Refusal;
+use weir_geoip::Place;
+use weir_rules::Report;
+use weir_schema::codes::RefusalCode;
+use weir_schema::config::checked::Route;
 use weir_schema::telemetry::record::{Outcome, RequestRecord, Timings};
 
 use crate::clock;
 use crate::engine::request::{ConnectionInfo, Request};
-use crate::engine::respond::Refusal;
-use crate::live::{Live, Shared, TenantLive};
+use crate::live::{Live, TenantLive};
 use crate::random;
 use crate::upstream::UpstreamFault;
 use crate::upstream::pool::PoolState;
@@ -24,99 +28,122 @@ use crate::upstream::pool::PoolState;
 const RULES_MAX: usize = 32;
 
 /// What is known of a request so far.
-pub(crate) struct Tally {
-    pub(crate) request_id: u128,
-    pub(crate) request_id_text: [u8; 32],
-    pub(crate) started_unix_ms: u64,
-    pub(crate) started_tokio: tokio::time::Instant,
+pub(crate) struct Tally<'a> {
+    info: &'a ConnectionInfo,
+    live: &'a Live,
+    request: &'a Request,
+    request_id: RequestId,
     started: Instant,
     cpu_started_ns: u64,
-    pub(crate) client: IpAddr,
-    pub(crate) country: [u8; 2],
-    pub(crate) asn: u32,
+    client: IpAddr,
+    place: Place,
     tenant: Option<Arc<TenantLive>>,
-    pub(crate) route: Option<RouteId>,
-    pub(crate) pool: Option<PoolId>,
+    route: Option<usize>,
     upstream: Option<SocketAddr>,
     tries: u8,
     pub(crate) status: u16,
     pub(crate) outcome: Outcome,
-    refusal: Option<weir_schema::codes::RefusalCode>,
-    /// `RateLimit` and `RateLimit-Policy`, as they go to the client.
-    pub(crate) limit_fields: Vec<(&'static [u8], Vec<u8>)>,
+    refusal: Option<RefusalCode>,
+    limits: Option<LimitFields>,
     timings: Timings,
     waf_ns: u64,
-    rules: Vec<u64>,
+    screening_since: Option<Instant>,
+    rules: SmallVec<[u64; 8]>,
     score: u32,
-    method: Box<str>,
-    host: Box<str>,
-    target: Box<[u8]>,
-    protocol: weir_schema::telemetry::record::Protocol,
-    peer: SocketAddr,
-    tls: bool,
-    listener: weir_schema::ids::ListenerId,
-    logged_headers: Vec<(Arc<str>, Box<str>)>,
 }
 
-fn text(bytes: &[u8], max: usize) -> Box<str> {
-    String::from_utf8_lossy(bytes.get(..max).unwrap_or(bytes)).into()
+/// `RateLimit-Policy` and `RateLimit`, as they go to the client.
+struct LimitFields {
+    policy: Arc<[u8]>,
+    state: Vec<u8>,
 }
 
-impl Tally {
+/// Random, 128 bits, written as 32 hexadecimal digits.
+#[derive(Clone, Copy)]
+pub(crate) struct RequestId {
+    number: u128,
+    text: [u8; 32],
+}
+
+impl RequestId {
+    pub(crate) fn new() -> Self {
+        let number = (u128::from(random::next()) << 64) | u128::from(random::next());
+        let mut text = [0_u8; 32];
+        for (at, digit) in text.iter_mut().enumerate() {
+            let nibble = u8::try_from((number >> (124 - 4 * at)) & 0xf).unwrap_or_default();
+            *digit = if nibble < 10 {
+                b'0' + nibble
+            } else {
+                b'a' + nibble - 10
+            };
+        }
+        Self { number, text }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.text
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.text).unwrap_or_default()
+    }
+}
+
+impl<'a> Tally<'a> {
     /// Begins with the head.
-    pub(crate) fn begin(info: &ConnectionInfo, live: &Live, request: &Request) -> Self {
+    pub(crate) fn begin(info: &'a ConnectionInfo, live: &'a Live, request: &'a Request) -> Self {
         info.shared.metrics.in_flight.inc();
-        let request_id = (u128::from(random::next()) << 64) | u128::from(random::next());
-        let mut request_id_text = [0_u8; 32];
-        // Exactly 32 digits into 32 bytes.
-        let _ = write!(request_id_text.as_mut_slice(), "{request_id:032x}");
-        let logged = live.logged_headers();
-        let logged_headers = logged
-            .iter()
-            .filter_map(|name| {
-                Some((
-                    Arc::clone(name),
-                    access_log::redacted(name, request.field(name.as_bytes())?),
-                ))
-            })
-            .collect();
-        let target = request.target.of(&request.buffer);
+        let started = clock::recent();
         Self {
-            request_id,
-            request_id_text,
-            started_unix_ms: clock::unix_ms(),
-            started_tokio: tokio::time::Instant::now(),
-            started: Instant::now(),
-            cpu_started_ns: crate::meter::task_ns(),
+            request_id: RequestId::new(),
+            started,
+            cpu_started_ns: crate::meter::task_ns(started),
             client: info.peer.ip(),
-            country: *b"XX",
-            asn: 0,
+            place: Place::default(),
             tenant: None,
             route: None,
-            pool: None,
             upstream: None,
             tries: 0,
             status: 0,
             outcome: Outcome::Answered,
             refusal: None,
-            limit_fields: Vec::new(),
+            limits: None,
             timings: Timings::default(),
             waf_ns: 0,
-            rules: Vec::new(),
+            screening_since: None,
+            rules: SmallVec::new(),
             score: 0,
-            method: text(request.method(), 32),
-            host: text(request.host(), 255),
-            target: target.get(..8192).unwrap_or(target).into(),
-            protocol: request.protocol,
-            peer: info.peer,
-            tls: info.tls.is_some(),
-            listener: info.listener.clone(),
-            logged_headers,
+            info,
+            live,
+            request,
         }
     }
 
-    pub(crate) fn set_tenant(&mut self, tenant: &Arc<TenantLive>) {
-        self.tenant = Some(Arc::clone(tenant));
+    /// What the stages get of this request's time and randomness.
+    pub(crate) fn moment(&self) -> Moment {
+        Moment {
+            now_ns: clock::recent_ns(),
+            unix_ms: clock::unix_ms(),
+            request_id: self.request_id.number,
+        }
+    }
+
+    pub(crate) fn request_id(&self) -> &RequestId {
+        &self.request_id
+    }
+
+    /// When the head was there.
+    pub(crate) fn started(&self) -> tokio::time::Instant {
+        tokio::time::Instant::from_std(self.started)
+    }
+
+    /// Calls `add` with each header field that tells the client about its limits.
+    pub(crate) fn each_limit_field<'b>(&'b self, mut add: impl FnMut(&'b [u8], &'b [u8])) {
+        let always = self.live.config.limits.headers_always;
+        if let Some(limits) = self.limits.as_ref().filter(|_| always || self.refusal.is_some()) {
+            add(b"ratelimit-policy", &limits.policy);
+            add(b"ratelimit", &limits.state);
+        }
     }
 
     pub(crate) fn refused(&mut self, refusal: &Refusal) {
@@ -125,27 +152,16 @@ impl Tally {
         self.status = refusal.status;
     }
 
-    /// Adds the time since `start` to the rule engine's.
-    pub(crate) fn screened(&mut self, start: Instant) {
-        self.waf_ns += u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-    }
-
-    pub(crate) fn matched(&mut self, matches: &[RuleMatch]) {
-        self.rules.clear();
-        self.rules
-            .extend(matches.iter().map(|found| found.id).take(RULES_MAX));
-    }
-
     pub(crate) fn decided(&mut self) {
-        self.timings.decided_us = clock::micros_since(self.started);
+        self.timings.decided_us = clock::micros(self.started, clock::now());
     }
 
     pub(crate) fn connected(&mut self) {
-        self.timings.connected_us = clock::micros_since(self.started);
+        self.timings.connected_us = clock::micros(self.started, clock::recent());
     }
 
     pub(crate) fn first_byte(&mut self) {
-        self.timings.first_byte_us = clock::micros_since(self.started);
+        self.timings.first_byte_us = clock::micros(self.started, clock::recent());
     }
 
     pub(crate) fn tried(&mut self, upstream: SocketAddr) {
@@ -161,46 +177,96 @@ impl Tally {
         pool.metrics.retries.inc();
     }
 
+    /// Takes what the rules say at the end.
+    pub(crate) fn reported(&mut self, report: &Report) {
+        self.rules
+            .extend(report.matches.iter().map(|found| found.id).take(RULES_MAX));
+        self.score = report.score;
+    }
+
     /// Ends: makes the record and hands it on.
-    pub(crate) fn finish(mut self, shared: &Shared, live: &Live, bytes: (u64, u64)) {
-        self.timings.total_us = clock::micros_since(self.started);
+    pub(crate) fn finish(mut self, bytes: (u64, u64)) {
+        let now = clock::now();
+        self.timings.total_us = clock::micros(self.started, now);
+        let shared = &self.info.shared;
+        let tenant = self.tenant.as_deref();
+        let route = tenant
+            .zip(self.route)
+            .and_then(|(tenant, at)| tenant.policy.route(at));
         let record = RequestRecord {
-            request_id: self.request_id,
-            generation: live.generation,
-            started_unix_ms: self.started_unix_ms,
-            listener: self.listener,
-            peer: self.peer,
+            request_id: self.request_id.as_str(),
+            generation: self.live.generation,
+            listener: &self.info.listener,
+            peer: self.info.peer,
             client: self.client,
-            protocol: self.protocol,
-            tls: self.tls,
-            method: self.method,
-            host: self.host,
-            target: self.target,
-            tenant: self.tenant.as_ref().map(|tenant| tenant.tenant.id.clone()),
-            route: self.route,
-            pool: self.pool,
+            protocol: self.request.protocol,
+            tls: self.info.tls.is_some(),
+            method: self.request.method(),
+            host: self.request.host(),
+            target: self.request.target.of(&self.request.buffer),
+            tenant: tenant.map(|tenant| &tenant.policy.tenant.id),
+            route: route.map(|route| &route.id),
+            pool: route.map(|route| &route.pool),
             upstream: self.upstream,
             tries: self.tries,
-            country: self.country,
-            asn: self.asn,
+            country: self.place.country,
+            asn: self.place.asn,
             status: self.status,
             code: self.refusal,
             outcome: self.outcome,
             bytes_in: bytes.0,
             bytes_out: bytes.1,
             timings: self.timings,
-            cpu_ns: crate::meter::task_ns().saturating_sub(self.cpu_started_ns),
+            cpu_ns: crate::meter::task_ns(now).saturating_sub(self.cpu_started_ns),
             waf_ns: self.waf_ns,
-            rules: self.rules.into(),
+            rules: &self.rules,
             score: self.score,
-            logged_headers: self.logged_headers.into(),
         };
-        match &self.tenant {
-            Some(tenant) => tenant.counters.metrics.observe(&record),
-            None => shared.metrics.unknown_tenant.observe(&record),
-        }
+        tenant
+            .map_or(&shared.metrics.unknown_tenant, |tenant| &tenant.metrics)
+            .observe(&record);
         shared.metrics.in_flight.dec();
         shared.metrics.observe(&record);
-        shared.access_log.write(live, record);
+        if let Some(log) = &self.live.access_log {
+            shared.access_log.write(log, &record, self.request);
+        }
+    }
+}
+
+impl Observer<Arc<TenantLive>> for Tally<'_> {
+    fn resolved(&mut self, tenant: &Arc<TenantLive>) {
+        self.tenant = Some(Arc::clone(tenant));
+    }
+
+    fn located(&mut self, client: IpAddr, place: &Place) {
+        self.client = client;
+        self.place = *place;
+    }
+
+    fn limited(&mut self, checks: &[Check<'_>], admission: &Admission, policy: &Arc<[u8]>) {
+        if !self.live.config.limits.headers_always && admission.refused().is_none() {
+            return;
+        }
+        let mut state = Vec::with_capacity(96);
+        limit_field(checks, admission, &mut state);
+        self.limits = Some(LimitFields {
+            policy: Arc::clone(policy),
+            state,
+        });
+    }
+
+    fn screening(&mut self) {
+        self.screening_since = Some(clock::now());
+    }
+
+    fn screened(&mut self) {
+        if let Some(since) = self.screening_since.take() {
+            let spent = clock::now().saturating_duration_since(since).as_nanos();
+            self.waf_ns += u64::try_from(spent).unwrap_or(u64::MAX);
+        }
+    }
+
+    fn routed(&mut self, _tenant: &Arc<TenantLive>, at: usize, _route: &Route) {
+        self.route = Some(at);
     }
 }

@@ -28,6 +28,8 @@ const OUTCOMES: [Outcome; 4] = [
     Outcome::Refused,
     Outcome::UpstreamCut,
 ];
+/// Label of `weir_request_stage_seconds`: until decided, connected, first byte.
+const STAGES: [&str; 3] = ["decide", "connect", "upstream"];
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// All metrics of this process.
@@ -47,7 +49,7 @@ pub(crate) struct Metrics {
     matches: IntCounterVec,
     known_rules: Mutex<HashSet<u64>>,
     upstream_connections: IntGaugeVec,
-    stages: HistogramVec,
+    stages: [Histogram; 3],
     pub(crate) handshakes: IntCounterVec,
     upstream_requests: IntCounterVec,
     upstream_retries: IntCounterVec,
@@ -95,6 +97,10 @@ impl Metrics {
             opts(&names::WAF_SECONDS),
             names::WAF_SECONDS.labels
         )?);
+        let stages = register!(HistogramVec::new(
+            HistogramOpts::from(opts(&names::REQUEST_STAGE_SECONDS)).buckets(BUCKETS.to_vec()),
+            names::REQUEST_STAGE_SECONDS.labels,
+        )?);
         let build = register!(GaugeVec::new(opts(&names::BUILD_INFO), names::BUILD_INFO.labels)?);
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
         let unknown_tenant = TenantMetrics::new("", &requests, &refusals, &duration, &bytes, &cpu, &waf);
@@ -113,10 +119,7 @@ impl Metrics {
                 opts(&names::UPSTREAM_CONNECTIONS),
                 names::UPSTREAM_CONNECTIONS.labels
             )?),
-            stages: register!(HistogramVec::new(
-                HistogramOpts::from(opts(&names::REQUEST_STAGE_SECONDS)).buckets(BUCKETS.to_vec()),
-                names::REQUEST_STAGE_SECONDS.labels,
-            )?),
+            stages: STAGES.map(|stage| stages.with_label_values(&[stage])),
             handshakes: register!(counter(&names::TLS_HANDSHAKES)?),
             upstream_requests: register!(counter(&names::UPSTREAM_REQUESTS)?),
             upstream_retries: register!(counter(&names::UPSTREAM_RETRIES)?),
@@ -154,19 +157,17 @@ impl Metrics {
     }
 
     /// Counts what a finished request tells beside its tenant: stages and rules.
-    pub(crate) fn observe(&self, record: &RequestRecord) {
+    pub(crate) fn observe(&self, record: &RequestRecord<'_>) {
         let t = &record.timings;
         let parts = [
-            ("decide", 0, t.decided_us),
-            ("connect", t.decided_us, t.connected_us),
-            ("upstream", t.connected_us, t.first_byte_us),
+            (0, t.decided_us),
+            (t.decided_us, t.connected_us),
+            (t.connected_us, t.first_byte_us),
         ];
-        for (stage, from, to) in parts.into_iter().filter(|(_, _, to)| *to > 0) {
-            self.stages
-                .with_label_values(&[stage])
-                .observe(f64::from(to.saturating_sub(from)) / 1e6);
+        for (stage, (from, to)) in self.stages.iter().zip(parts).filter(|(_, (_, to))| *to > 0) {
+            stage.observe(f64::from(to.saturating_sub(from)) / 1e6);
         }
-        for rule in &record.rules {
+        for rule in record.rules {
             let mut known = self.known_rules.lock().unwrap_or_else(PoisonError::into_inner);
             let own = known.contains(rule) || (known.len() < RULES_MAX && known.insert(*rule));
             drop(known);
@@ -250,7 +251,7 @@ impl TenantMetrics {
     }
 
     /// Counts a finished request.
-    pub(crate) fn observe(&self, record: &RequestRecord) {
+    pub(crate) fn observe(&self, record: &RequestRecord<'_>) {
         let protocol = PROTOCOLS
             .iter()
             .position(|protocol| *protocol == record.protocol)

@@ -1,33 +1,31 @@
-//! A connection to an endpoint: Pingora's connector for the transport, our own rustls configuration on top.
+//! A connection to an endpoint: Pingora's TCP connector, our own rustls configuration on top.
 //!
-//! Pingora's TLS connector builds a new client configuration on every connect when a pool has its own authorities (no
+//! Only the socket is Pingora's (`protocols::l4::ext`): its buffered stream copies every byte once more and reads the
+//! clock twice per request, and its TLS connector builds a new client configuration on every connect when a pool has its own authorities (no
 //! resumption), and switches verification off when the server name is empty (pingora-core 0.9.1,
-//! connectors/tls/rustls). Ours is built once per pool and always verifies.
+//! protocols/l4/stream and connectors/tls/rustls). Ours is built once per pool and always verifies.
 
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use pingora_core::connectors::TransportConnector;
-use pingora_core::protocols::Stream;
-use pingora_core::upstreams::peer::{BasicPeer, Peer};
+use pingora_core::protocols::l4::ext;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use super::UpstreamFault;
 
-static CONNECTOR: LazyLock<TransportConnector> = LazyLock::new(|| TransportConnector::new(None));
-
 /// A connection to an endpoint.
 pub(crate) enum UpstreamStream {
     /// Cleartext.
-    Plain(Stream),
+    Plain(TcpStream),
     /// TLS.
-    Tls(Box<TlsStream<Stream>>),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl UpstreamStream {
@@ -50,14 +48,11 @@ pub(crate) async fn connect(
     tls: Option<(&Arc<rustls::ClientConfig>, &str)>,
 ) -> Result<UpstreamStream, UpstreamFault> {
     let attempt = async {
-        let mut peer = BasicPeer::new(&address.to_string());
-        if let Some(options) = peer.get_mut_peer_options() {
-            options.connection_timeout = Some(timeout);
-        }
-        let plain = CONNECTOR
-            .new_stream(&peer)
+        let plain = ext::connect(&address, None)
             .await
             .map_err(|_| UpstreamFault::Connect)?;
+        // Fails only on a socket that is closed already.
+        let _ = plain.set_nodelay(true);
         let Some((config, name)) = tls else {
             return Ok(UpstreamStream::Plain(plain));
         };

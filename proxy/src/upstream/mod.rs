@@ -69,6 +69,23 @@ pub(crate) struct ResponseMessage {
     pub(crate) empty: bool,
 }
 
+impl ResponseMessage {
+    /// Fields in order.
+    pub(crate) fn each_field(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.fields
+            .iter()
+            .map(|field| (field.name.of(&self.buffer), field.value.of(&self.buffer)))
+    }
+
+    /// Value of the first field of this name.
+    pub(crate) fn field(&self, name: &[u8]) -> Option<&[u8]> {
+        let mut found = self
+            .each_field()
+            .filter(|(known, _)| weir_h1::header_eq(known, name));
+        found.next().map(|(_, value)| value)
+    }
+}
+
 /// How far a response body has come.
 #[derive(Debug)]
 pub(crate) enum BodyProgress {

@@ -11,6 +11,7 @@ use weir_schema::config::checked::{Endpoint, Pool, UpstreamProtocol};
 
 use super::connect::UpstreamStream;
 use super::h2::H2Handle;
+use crate::clock;
 
 /// One endpoint, resolved to one address.
 pub(crate) struct EndpointState {
@@ -46,7 +47,7 @@ impl EndpointState {
 
     /// A connection that was used before and is still usable, the warmest first.
     pub(crate) fn take_idle(&self, idle_timeout: Duration) -> Option<UpstreamStream> {
-        let now = Instant::now();
+        let now = clock::recent();
         loop {
             let IdleConnection { mut stream, since } =
                 self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
@@ -62,7 +63,7 @@ impl EndpointState {
         if idle.len() < max as usize {
             idle.push(IdleConnection {
                 stream,
-                since: Instant::now(),
+                since: clock::recent(),
             });
         }
     }

@@ -15,6 +15,7 @@ use weir_schema::ids::PoolId;
 use super::connect::connect;
 use super::pool::{EndpointState, PoolState};
 use super::resolve;
+use crate::clock;
 use crate::live::{Shared, all_endpoints};
 
 /// How often due checks are looked for.
@@ -40,6 +41,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     let mut tick = tokio::time::interval(TICK);
     loop {
         tick.tick().await;
+        clock::sync_wall();
         let live = shared.live.load_full();
         while let Some(done) = checks.try_join_next() {
             if let Ok((key, ok)) = done

@@ -1,23 +1,34 @@
 //! `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers).
 
-use std::io::Write;
-
+use super::GcraParams;
 use super::table::{Admission, Check};
 
-/// The values of `RateLimit-Policy` and `RateLimit`: one item per check, in order.
-///
-/// `q` requests per `w` seconds is the rate; `r` requests are admitted at once (up to the burst, which may be above `q`),
-/// and after `t` seconds the bucket is full again. A refusal's `Retry-After` is the time until one request is admitted.
-pub fn rate_limit_fields(checks: &[Check<'_>], admission: &Admission) -> (Vec<u8>, Vec<u8>) {
-    let (mut policy, mut limit) = (Vec::with_capacity(96), Vec::with_capacity(96));
-    for (check, state) in checks.iter().zip(admission.states()) {
-        name(&mut policy, check.name);
-        name(&mut limit, check.name);
-        // Writing to memory does not fail.
-        let _ = write!(policy, ";q={};w={}", check.rate.quota, check.rate.window_s);
-        let _ = write!(limit, ";r={};t={}", state.remaining, state.reset_s);
+/// The value of `RateLimit-Policy`: one item per limit, in order. `q` requests per `w` seconds is the rate.
+pub(super) fn policy_field<'a>(limits: impl Iterator<Item = (&'a str, GcraParams)>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(96);
+    for (limit, rate) in limits {
+        name(&mut out, limit);
+        number(&mut out, b";q=", rate.quota);
+        number(&mut out, b";w=", rate.window_s);
     }
-    (policy, limit)
+    out
+}
+
+/// Writes the value of `RateLimit`: one item per check, in order.
+///
+/// `r` requests are admitted at once (up to the burst, which may be above `q`), and after `t` seconds the bucket is full
+/// again. A refusal's `Retry-After` is the time until one request is admitted.
+pub fn limit_field(checks: &[Check<'_>], admission: &Admission, out: &mut Vec<u8>) {
+    for (check, state) in checks.iter().zip(admission.states()) {
+        name(out, check.name);
+        number(out, b";r=", state.remaining);
+        number(out, b";t=", state.reset_s);
+    }
+}
+
+fn number(out: &mut Vec<u8>, parameter: &[u8], value: u64) {
+    out.extend_from_slice(parameter);
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// A String of RFC 9651 section 3.3.3 as next member of the list; bytes that it cannot hold become `_`.
@@ -70,7 +81,9 @@ mod tests {
             check(3 << 50, "tenant", rate(1, 60_000, 1)),
         ];
         let table = Table::new(8);
-        let (policy, limit) = rate_limit_fields(&checks, &table.admit(&checks, 1 << 40));
+        let policy = policy_field(checks.iter().map(|check| (check.name, check.rate)));
+        let mut limit = Vec::new();
+        limit_field(&checks, &table.admit(&checks, 1 << 40), &mut limit);
         assert_eq!(
             String::from_utf8(policy).unwrap(),
             r#""address";q=100;w=60, "a\"\\b_";q=10;w=1, "tenant";q=1;w=60"#

@@ -103,10 +103,9 @@ impl Table {
         }
     }
 
-    /// Decides over a request: charged to every bucket, or to none.
-    pub fn admit(&self, checks: &[Check<'_>], now_ns: u64) -> Admission {
+    /// What [`Self::admit`] would say now; nothing is charged.
+    pub fn peek(&self, checks: &[Check<'_>], now_ns: u64) -> Admission {
         let now = ticks(now_ns);
-        self.sweep(now);
         let mut admission = Admission {
             states: SmallVec::new(),
             refused: None,
@@ -122,6 +121,14 @@ impl Table {
             }
             admission.states.push(state(&check.rate, ahead));
         }
+        admission
+    }
+
+    /// Decides over a request: charged to every bucket, or to none.
+    pub fn admit(&self, checks: &[Check<'_>], now_ns: u64) -> Admission {
+        let now = ticks(now_ns);
+        self.sweep(now);
+        let mut admission = self.peek(checks, now_ns);
         if admission.refused.is_some() {
             return admission;
         }

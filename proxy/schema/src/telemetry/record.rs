@@ -1,22 +1,19 @@
 //! One record per finished request: metrics, log, meter and trace are made from it, and from nothing else.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 use crate::codes::RefusalCode;
 use crate::ids::{ListenerId, PoolId, RouteId, TenantId};
 
-/// What one request was, did and cost.
+/// What one request was, did and cost. It borrows: whoever wants to keep a part copies it.
 #[derive(Clone, Debug)]
-pub struct RequestRecord {
-    /// Id sent to the upstream and in refusals as `x-request-id`.
-    pub request_id: u128,
+pub struct RequestRecord<'a> {
+    /// Id sent to the upstream and in refusals as `x-request-id`, 32 hexadecimal digits.
+    pub request_id: &'a str,
     /// The configuration's generation that served it, from the first stage to this record.
     pub generation: u64,
-    /// Start, milliseconds since the Unix epoch.
-    pub started_unix_ms: u64,
     /// Listener.
-    pub listener: ListenerId,
+    pub listener: &'a ListenerId,
     /// Peer of the connection.
     pub peer: SocketAddr,
     /// Client address after trusted hops.
@@ -25,18 +22,18 @@ pub struct RequestRecord {
     pub protocol: Protocol,
     /// Whether the client's connection was encrypted.
     pub tls: bool,
-    /// Method, at most 32 bytes.
-    pub method: Box<str>,
-    /// Host without port, at most 255 bytes; empty if there was none.
-    pub host: Box<str>,
-    /// Target as sent, at most 8 KiB.
-    pub target: Box<[u8]>,
+    /// Method as sent.
+    pub method: &'a [u8],
+    /// Host as sent; empty if there was none.
+    pub host: &'a [u8],
+    /// Target as sent.
+    pub target: &'a [u8],
     /// Tenant, once known.
-    pub tenant: Option<TenantId>,
+    pub tenant: Option<&'a TenantId>,
     /// Route, once known.
-    pub route: Option<RouteId>,
+    pub route: Option<&'a RouteId>,
     /// Pool, once known.
-    pub pool: Option<PoolId>,
+    pub pool: Option<&'a PoolId>,
     /// Endpoint of the last try.
     pub upstream: Option<SocketAddr>,
     /// Tries made.
@@ -62,11 +59,9 @@ pub struct RequestRecord {
     /// Part of `cpu_ns` spent in the rule engine.
     pub waf_ns: u64,
     /// Ids of rules that matched, at most 32.
-    pub rules: Box<[u64]>,
+    pub rules: &'a [u64],
     /// Anomaly score of the request, 0 without rules.
     pub score: u32,
-    /// Values of the request headers that the access log asks for, redacted, at most 1 KiB each.
-    pub logged_headers: Box<[(Arc<str>, Box<str>)]>,
 }
 
 /// Protocol towards a client.

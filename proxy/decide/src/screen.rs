@@ -1,0 +1,127 @@
+//! One request before the tenant's rules, from its head to its response.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use weir_rules::{Connection, Mode, Options, Report, RequestLine, RuleSet, Transaction, Verdict};
+use weir_schema::codes::RefusalCode;
+use weir_schema::config::checked::{WafMode, WafPolicy};
+use weir_schema::telemetry::record::Protocol;
+
+use crate::Field;
+use crate::pipeline::{Moment, Stop};
+use crate::refuse::Refusal;
+use crate::view::{ConnectionView, RequestView};
+
+/// The rules' view of one request. It is kept apart from the stages, so that its last phase runs and its report is made
+/// however the request ends.
+#[derive(Debug, Default)]
+pub struct Screening {
+    transaction: Option<Box<Transaction>>,
+    rules: Option<Arc<RuleSet>>,
+}
+
+impl Screening {
+    /// Whether rules look at this request.
+    pub fn is_on(&self) -> bool {
+        self.transaction.is_some()
+    }
+
+    /// Whether rules want to see the head of the response.
+    pub fn wants_response(&self) -> bool {
+        self.is_on() && self.rules.as_ref().is_some_and(|rules| rules.inspects_response())
+    }
+
+    /// Whether rules want to see the body of the response, whose head they have seen.
+    pub fn wants_response_body(&self) -> bool {
+        self.transaction
+            .as_ref()
+            .is_some_and(|transaction| transaction.wants_response_body())
+    }
+
+    pub(crate) fn head(
+        &mut self,
+        rules: &Arc<RuleSet>,
+        waf: &WafPolicy,
+        client: IpAddr,
+        connection: &ConnectionView<'_>,
+        request: &RequestView<'_>,
+        moment: &Moment,
+    ) -> Result<(), Stop> {
+        let ends = Connection {
+            client,
+            client_port: connection.peer.port(),
+            server: connection.local.ip(),
+            server_port: connection.local.port(),
+        };
+        let options = Options {
+            mode: match waf.mode {
+                WafMode::Block => Mode::Enforce,
+                WafMode::Detect | WafMode::Off => Mode::DetectOnly,
+            },
+            unique_id: moment.request_id,
+            now_unix_ms: moment.unix_ms,
+            ..Options::default()
+        };
+        let mut transaction = Box::new(Transaction::new(Arc::clone(rules), &options, &ends));
+        let verdict = judge_head(&mut transaction, request);
+        self.transaction = Some(transaction);
+        self.rules = Some(Arc::clone(rules));
+        refuse(&verdict, RefusalCode::WafBlocked)
+    }
+
+    pub(crate) fn body(&mut self, body: &[u8]) -> Result<(), Stop> {
+        let Some(transaction) = &mut self.transaction else {
+            return Ok(());
+        };
+        refuse(&transaction.request_body(body), RefusalCode::WafBlocked)
+    }
+
+    pub(crate) fn response_head(&mut self, status: u16, fields: &[Field<'_>]) -> Result<(), Stop> {
+        let Some(transaction) = &mut self.transaction else {
+            return Ok(());
+        };
+        let verdict = transaction.response_headers(status, b"HTTP/1.1", fields);
+        refuse(&verdict, RefusalCode::WafResponseBlocked)
+    }
+
+    pub(crate) fn response_body(&mut self, body: &[u8]) -> Result<(), Stop> {
+        let Some(transaction) = &mut self.transaction else {
+            return Ok(());
+        };
+        refuse(&transaction.response_body(body), RefusalCode::WafResponseBlocked)
+    }
+
+    /// Runs the last phase; `None` when no rule looked at the request.
+    pub fn finish(self) -> Option<Report> {
+        self.transaction.map(|transaction| transaction.finish())
+    }
+}
+
+fn judge_head(transaction: &mut Transaction, request: &RequestView<'_>) -> Verdict {
+    let line = RequestLine {
+        method: request.method,
+        target: request.target,
+        protocol: match request.protocol {
+            Protocol::Http10 => b"HTTP/1.0",
+            Protocol::Http11 => b"HTTP/1.1",
+            Protocol::Http2 => b"HTTP/2.0",
+        },
+    };
+    let has_host = || request.field(b"host").is_some();
+    if request.protocol != Protocol::Http2 || request.host.is_empty() || has_host() {
+        return transaction.request_headers(&line, request.fields);
+    }
+    // HTTP/2 carries the host beside the fields; rules look for it among them.
+    let mut with_host: SmallVec<[_; 24]> = SmallVec::from_slice(request.fields);
+    with_host.push((&b"host"[..], request.host));
+    transaction.request_headers(&line, &with_host)
+}
+
+fn refuse(verdict: &Verdict, code: RefusalCode) -> Result<(), Stop> {
+    match verdict {
+        Verdict::Continue => Ok(()),
+        Verdict::Deny { .. } => Err(Refusal::boxed(code)),
+    }
+}

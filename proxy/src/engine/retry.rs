@@ -1,0 +1,253 @@
+//! Tries upstreams until one answers, as far as the retry gate and the budget allow.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+use weir_decide::retry::{Attempt, backoff, may_retry};
+use weir_schema::codes::RefusalCode;
+
+use super::body::HeldBody;
+use super::forward::{self, Exchange, Upload};
+use super::outgoing::{self, Forwarding};
+use super::serve::Stop;
+use crate::downstream::Downstream;
+use crate::listen::watchdog::Watchdog;
+use crate::telemetry::Tally;
+use crate::upstream::pool::{EndpointState, InFlight};
+use crate::upstream::{ResponseMessage, UpstreamFault, connect, h1::H1Exchange, h2};
+use crate::{clock, random};
+
+/// An upstream that answered.
+pub(crate) struct Answer {
+    pub(crate) exchange: Exchange,
+    pub(crate) in_flight: InFlight,
+    pub(crate) head: ResponseMessage,
+}
+
+/// All tries of one request.
+pub(crate) struct Attempts<'a> {
+    pub(crate) forwarding: &'a Forwarding<'a>,
+    pub(crate) held: Option<&'a HeldBody<'a>>,
+    pub(crate) deadline: Option<tokio::time::Instant>,
+    pub(crate) retry_idempotency_key: bool,
+}
+
+/// Why a try failed, and what is known of it.
+struct TryFault {
+    stop: Stop,
+    written: bool,
+    endpoint: Option<usize>,
+    reused: bool,
+}
+
+impl TryFault {
+    /// Before any byte was written.
+    fn early(stop: Stop, endpoint: Option<usize>) -> Self {
+        Self {
+            stop,
+            written: false,
+            endpoint,
+            reused: false,
+        }
+    }
+}
+
+impl Attempts<'_> {
+    /// Tries until an upstream answers.
+    ///
+    /// # Errors
+    /// The last try's fault, when no further one is allowed.
+    pub(crate) async fn run<D: Downstream>(
+        &self,
+        upload: &mut Upload,
+        down: &mut D,
+        watchdog: &mut Watchdog,
+        tally: &mut Tally<'_>,
+    ) -> Result<Answer, Stop> {
+        let pool = self.forwarding.pool;
+        let retry = &pool.pool.retry;
+        pool.budget.record_request(clock::recent_ns());
+        let connect_by = clock::recent() + pool.pool.connect_total_timeout;
+        let replayable = !upload.open;
+        let mut tried = None;
+        let mut attempt_no: u8 = 0;
+        loop {
+            let fault = match self
+                .attempt(tried, connect_by, upload, down, watchdog, tally)
+                .await
+            {
+                Ok(answer) => return Ok(answer),
+                Err(fault) => fault,
+            };
+            let Stop::Upstream(kind) = fault.stop else {
+                return Err(fault.stop);
+            };
+            tried = fault.endpoint;
+            tally.upstream_failed(pool, kind);
+            let may = may_retry(&Attempt {
+                method: self.forwarding.request.method(),
+                written_any: fault.written,
+                proven_unprocessed: kind == UpstreamFault::Refused,
+                response_started: false,
+                body_replayable: replayable || !fault.written,
+                idempotency_key_opt_in: self.retry_idempotency_key
+                    && self.forwarding.request.field(b"idempotency-key").is_some(),
+            });
+            if self.timed_out() {
+                return Err(Stop::refuse(RefusalCode::RouteTimeout));
+            }
+            if !may || kind == UpstreamFault::Protocol || attempt_no >= retry.retries_max {
+                return Err(Stop::Upstream(kind));
+            }
+            // A pooled connection that the origin had closed says nothing about the origin: no budget, no wait.
+            if !(fault.reused && kind == UpstreamFault::Reset) {
+                if !pool.budget.try_retry(clock::recent_ns()) {
+                    return Err(Stop::Upstream(kind));
+                }
+                let wait = backoff(retry.backoff_base, retry.backoff_max, attempt_no, random::next());
+                tokio::time::sleep(wait).await;
+            }
+            attempt_no += 1;
+            tally.retried(pool);
+        }
+    }
+
+    fn timed_out(&self) -> bool {
+        self.deadline
+            .is_some_and(|deadline| clock::recent_tokio() >= deadline)
+    }
+
+    /// One try; `tried` is the endpoint that just failed.
+    async fn attempt<D: Downstream>(
+        &self,
+        tried: Option<usize>,
+        connect_by: Instant,
+        upload: &mut Upload,
+        down: &mut D,
+        watchdog: &mut Watchdog,
+        tally: &mut Tally<'_>,
+    ) -> Result<Answer, TryFault> {
+        let pool = self.forwarding.pool;
+        let Some((index, endpoint)) = pool.pick(tried, random::next()) else {
+            return Err(TryFault::early(
+                Stop::refuse(RefusalCode::NoHealthyUpstream),
+                None,
+            ));
+        };
+        tally.tried(endpoint.address);
+        let in_flight = InFlight::enter(&endpoint);
+        let (mut exchange, reused) = match self.open(&endpoint, connect_by, upload).await {
+            Ok(opened) => opened,
+            Err(fault) => return Err(TryFault::early(Stop::Upstream(fault), Some(index))),
+        };
+        tally.connected();
+        self.queue_body(&mut exchange);
+        let head = self.final_head(&mut exchange, upload, down, watchdog).await;
+        match head {
+            Ok(head) => Ok(Answer {
+                exchange,
+                in_flight,
+                head,
+            }),
+            Err(stop) => Err(TryFault {
+                stop,
+                written: exchange.written_any(),
+                endpoint: Some(index),
+                reused,
+            }),
+        }
+    }
+
+    /// What is held of the body, or that there is none.
+    fn queue_body(&self, exchange: &mut Exchange) {
+        if let Some(held) = self.held {
+            if !held.bytes.is_empty() {
+                exchange.send(held.bytes.clone());
+            }
+            if let Some(trailers) = &held.end {
+                exchange.end(trailers);
+            }
+        } else if !self.forwarding.request.has_body {
+            exchange.end(&Vec::new());
+        }
+    }
+
+    /// Waits for the final response; interim ones are passed on.
+    async fn final_head<D: Downstream>(
+        &self,
+        exchange: &mut Exchange,
+        upload: &mut Upload,
+        down: &mut D,
+        watchdog: &mut Watchdog,
+    ) -> Result<ResponseMessage, Stop> {
+        let request = self.forwarding.request;
+        let mut wait = self.forwarding.pool.pool.read_timeout;
+        if let Some(deadline) = self.deadline {
+            wait = wait.min(deadline.saturating_duration_since(clock::recent_tokio()));
+        }
+        loop {
+            let head =
+                forward::response_head(exchange, upload, down, request.method(), watchdog, wait).await?;
+            match head.status {
+                // Nobody asked to switch (RFC 9110 section 15.2.2): what follows cannot be trusted.
+                101 if !request.upgrade => return Err(Stop::Upstream(UpstreamFault::Protocol)),
+                100 => {}
+                102..200 => down.interim(head.status, &outgoing::interim_fields(&head)),
+                _ => return Ok(head),
+            }
+        }
+    }
+
+    async fn open(
+        &self,
+        endpoint: &EndpointState,
+        connect_by: Instant,
+        upload: &Upload,
+    ) -> Result<(Exchange, bool), UpstreamFault> {
+        let pool = self.forwarding.pool;
+        let left = connect_by.saturating_duration_since(clock::recent());
+        let wait = pool.pool.connect_timeout.min(left);
+        if pool.speaks_h2() {
+            return timeout(wait, self.open_h2(endpoint, wait, upload))
+                .await
+                .unwrap_or(Err(UpstreamFault::ConnectTimeout))
+                .map(|exchange| (Exchange::H2(Box::new(exchange)), false));
+        }
+        let chunked = self.forwarding.request.has_body && self.forwarding.request.length.is_none();
+        let head = outgoing::h1_head(self.forwarding, chunked);
+        let (stream, reused) = match endpoint.take_idle(pool.pool.idle_timeout) {
+            Some(stream) => (stream, true),
+            None => (connect::connect(endpoint.address, wait, pool.tls()).await?, false),
+        };
+        let exchange = H1Exchange::new(stream, head, chunked);
+        Ok((Exchange::H1(Box::new(exchange)), reused))
+    }
+
+    async fn open_h2(
+        &self,
+        endpoint: &EndpointState,
+        wait: Duration,
+        upload: &Upload,
+    ) -> Result<h2::H2Exchange, UpstreamFault> {
+        let pool = self.forwarding.pool;
+        let request =
+            outgoing::h2_request(self.forwarding, pool.tls().is_some()).ok_or(UpstreamFault::Protocol)?;
+        let end = !upload.open && self.held.is_none_or(|held| held.bytes.is_empty());
+        for _ in 0..2 {
+            let handle = match endpoint.h2_handle() {
+                Some(handle) => handle,
+                None => {
+                    let stream = connect::connect(endpoint.address, wait, pool.tls()).await?;
+                    let handle = h2::handshake(stream).await?;
+                    endpoint.set_h2_handle(Some(handle.clone()));
+                    handle
+                }
+            };
+            match h2::H2Exchange::open(handle, request.clone(), end).await {
+                Ok(exchange) => return Ok(exchange),
+                Err(_) => endpoint.set_h2_handle(None),
+            }
+        }
+        Err(UpstreamFault::Connect)
+    }
+}
