@@ -1,5 +1,6 @@
 //! The only place of the data plane that reads time.
 
+use std::cell::Cell;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -17,6 +18,25 @@ pub(crate) fn unix_ms() -> u64 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or(Duration::ZERO);
     u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+}
+
+thread_local! {
+    /// Second since the Unix epoch, and its text.
+    static DATE: Cell<(u64, [u8; 29])> = Cell::new((0, weir_h1::http_date(0)));
+}
+
+/// Now, as the value of a `Date` field. Made once a second and thread.
+pub(crate) fn http_date() -> [u8; 29] {
+    let now = unix_ms() / 1000;
+    DATE.with(|date| {
+        let (second, text) = date.get();
+        if second == now {
+            return text;
+        }
+        let text = weir_h1::http_date(now);
+        date.set((now, text));
+        text
+    })
 }
 
 /// Microseconds from `start` to now, saturating.
