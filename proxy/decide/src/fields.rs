@@ -2,9 +2,10 @@
 
 use crate::Field;
 
-/// Fields of one connection, RFC 9110 section 7.6.1, and credentials meant for a proxy (section 11.7.1).
-const HOP_BY_HOP: [&[u8]; 8] = [
+/// Fields of one connection, RFC 9110 section 7.6.1 and RFC 7540 section 3.2.1, and credentials meant for a proxy (section 11.7.1).
+const HOP_BY_HOP: [&[u8]; 9] = [
     b"connection",
+    b"http2-settings",
     b"keep-alive",
     b"proxy-authenticate",
     b"proxy-authorization",
@@ -34,6 +35,10 @@ pub fn is_nominated(fields: &[Field<'_>], name: &[u8]) -> bool {
 pub fn strip_inbound(name: &[u8], peer_trusted: bool) -> bool {
     let starts = |prefix: &[u8]| name.get(..prefix.len()).is_some_and(|head| same(head, prefix));
     if starts(b"x-weir-") || starts(b"x-geo-") {
+        return true;
+    }
+    // With a dash these say where the body ends; with another byte in its place they can only be meant to mislead.
+    if same(name, b"content-length") || same(name, b"transfer-encoding") {
         return true;
     }
     !peer_trusted && (starts(b"x-forwarded-") || same(name, b"forwarded") || same(name, b"x-real-ip"))
@@ -72,6 +77,9 @@ mod tests {
     #[test]
     fn own_fields_never_come_from_outside() {
         for name in [&b"X-Geo-Country"[..], b"x_geo_country", b"X-Weir-Tenant"] {
+            assert!(strip_inbound(name, true) && strip_inbound(name, false));
+        }
+        for name in [&b"Content_Length"[..], b"transfer_encoding", b"Transfer_Encoding"] {
             assert!(strip_inbound(name, true) && strip_inbound(name, false));
         }
         for name in [
