@@ -27,6 +27,7 @@ impl Forwarding<'_> {
     fn each_field(&self, mut write: impl FnMut(&[u8], &[u8])) {
         let request = self.request;
         let trusted = self.decided.peer_trusted;
+        let hops_left = request.max_forwards();
         for field in &request.fields {
             let name = field.name.of(&request.buffer);
             if fields::is_hop_by_hop(name)
@@ -38,6 +39,9 @@ impl Forwarding<'_> {
                 || weir_h1::header_eq(name, b"x-forwarded-for")
                 || weir_h1::connection_nominates(&request.fields, &request.buffer, name)
             {
+                continue;
+            }
+            if hops_left.is_some() && weir_h1::header_eq(name, b"max-forwards") {
                 continue;
             }
             write(name, field.value.of(&request.buffer));
@@ -74,6 +78,11 @@ impl Forwarding<'_> {
                 let _ = write!(text, "{}", place.asn);
                 write(b"x-geo-asn", &text);
             }
+        }
+        if let Some(hops_left) = hops_left {
+            text.clear();
+            let _ = write!(text, "{}", hops_left.saturating_sub(1));
+            write(b"max-forwards", &text);
         }
         text.clear();
         let _ = write!(text, "{:032x}", self.request_id);
@@ -159,10 +168,13 @@ pub(crate) fn interim_fields(response: &ResponseMessage) -> FieldList<'_> {
 
 fn kept_fields(response: &ResponseMessage) -> FieldList<'_> {
     let buffer = &response.buffer;
+    // RFC 9110 section 8.6: these must not have one.
+    let lengthless = matches!(response.status, 100..=199 | 204);
     let kept = response.fields.iter().filter_map(|field| {
         let name = field.name.of(buffer);
         let dropped = fields::is_hop_by_hop(name)
             || weir_h1::header_eq(name, b"x-request-id")
+            || (lengthless && weir_h1::header_eq(name, b"content-length"))
             || weir_h1::connection_nominates(&response.fields, buffer, name);
         (!dropped).then(|| (name, field.value.of(buffer)))
     });

@@ -1,5 +1,6 @@
 //! One exchange from head to record. Read it top to bottom.
 
+use std::future::poll_fn;
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
@@ -83,6 +84,14 @@ async fn exchange<D: Downstream>(
     tally: &mut Tally,
 ) -> Result<Option<upgrade::Tunnel>, Stop> {
     let mut decided = stages::decide(info, live, request, tally)?;
+    if request.max_forwards() == Some(0) {
+        respond::options(down, &tally.request_id_text)
+            .await
+            .map_err(|_| Stop::Gone)?;
+        tally.status = 200;
+        tally.outcome = Outcome::Answered;
+        return Ok(None);
+    }
     let route = decided.route().clone();
     let limits = HoldLimits {
         hold_max: decided
@@ -143,7 +152,7 @@ async fn exchange<D: Downstream>(
     tally.first_byte();
 
     if response.status == 101 {
-        return upgrade::switch(exchange, &response, down, tally, in_flight).await;
+        return upgrade::switch(exchange, request, &response, down, tally, in_flight).await;
     }
     stages::judge_response(&mut decided, &response, tally)?;
     {
@@ -226,8 +235,11 @@ async fn answered<D: Downstream>(
             idempotency_key_opt_in: forwarding.decided.route().retry_idempotency_key
                 && forwarding.request.field(b"idempotency-key").is_some(),
         });
+        // Waiting for the same endpoint once more would only make the client wait twice as long.
+        let waited = fault == UpstreamFault::Timeout && pool.endpoints.load().len() < 2;
         let timed_out = deadline.is_some_and(|deadline| tokio::time::Instant::now() >= deadline);
-        if !may || fault == UpstreamFault::Protocol || timed_out || attempt_no >= retry.retries_max {
+        if !may || waited || fault == UpstreamFault::Protocol || timed_out || attempt_no >= retry.retries_max
+        {
             return Err(if timed_out {
                 Stop::refuse(RefusalCode::RouteTimeout)
             } else {
@@ -310,6 +322,10 @@ impl Try<'_> {
                     if head.status != 100 {
                         let fields = outgoing::interim_fields(&head);
                         down.interim(head.status, &fields);
+                        // Worth something only before the final answer, which may take its time.
+                        if poll_fn(|cx| down.poll_flush(cx)).await.is_err() {
+                            return Err(before(Stop::Gone, Some(index)));
+                        }
                     }
                 }
                 Ok(head) if head.status == 101 && !self.forwarding.request.upgrade => {
