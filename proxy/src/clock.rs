@@ -66,6 +66,25 @@ pub(crate) fn unix_ms() -> u64 {
     WALL_OFFSET_MS.load(Ordering::Relaxed) + recent_ns() / 1_000_000
 }
 
+thread_local! {
+    /// Second since the Unix epoch, and its text.
+    static DATE: Cell<(u64, [u8; 29])> = Cell::new((0, weir_h1::http_date(0)));
+}
+
+/// Now, as the value of a `Date` field. Made once a second and thread.
+pub(crate) fn http_date() -> [u8; 29] {
+    let now = unix_ms() / 1000;
+    DATE.with(|date| {
+        let (second, text) = date.get();
+        if second == now {
+            return text;
+        }
+        let text = weir_h1::http_date(now);
+        date.set((now, text));
+        text
+    })
+}
+
 /// Microseconds from `start` to `end`, saturating.
 pub(crate) fn micros(start: Instant, end: Instant) -> u32 {
     u32::try_from(end.saturating_duration_since(start).as_micros()).unwrap_or(u32::MAX)

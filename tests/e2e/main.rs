@@ -10,6 +10,7 @@ mod geo;
 mod h2;
 mod limits;
 mod listeners;
+mod messages;
 mod observe;
 mod pools;
 mod reload;

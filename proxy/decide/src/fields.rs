@@ -4,9 +4,11 @@ use smallvec::SmallVec;
 
 use crate::Field;
 
-/// Fields of one connection, RFC 9110 section 7.6.1, and credentials meant for a proxy (section 11.7.1).
-const HOP_BY_HOP: [&[u8]; 8] = [
+/// Fields of one connection, RFC 9110 section 7.6.1 and RFC 7540 section 3.2.1, and credentials meant for a proxy (RFC 9110
+/// section 11.7.1).
+const HOP_BY_HOP: [&[u8]; 9] = [
     b"connection",
+    b"http2-settings",
     b"keep-alive",
     b"proxy-authenticate",
     b"proxy-authorization",
@@ -30,7 +32,7 @@ pub fn is_hop_by_hop(name: &[u8]) -> bool {
     // Most fields of a message begin with another letter: one look decides about them.
     matches!(
         name.first().map(u8::to_ascii_lowercase),
-        Some(b'c' | b'k' | b'p' | b't' | b'u')
+        Some(b'c' | b'h' | b'k' | b'p' | b't' | b'u')
     ) && is_one_of(name, &HOP_BY_HOP)
 }
 
@@ -40,7 +42,7 @@ pub fn drops_from_request(name: &[u8], peer_trusted: bool) -> bool {
     is_hop_by_hop(name)
         || (matches!(
             name.first().map(u8::to_ascii_lowercase),
-            Some(b'c' | b'e' | b'f' | b'h' | b'x')
+            Some(b'c' | b'e' | b'f' | b'h' | b't' | b'x')
         ) && (is_one_of(name, &REWRITTEN) || is_reserved(name, peer_trusted)))
 }
 
@@ -77,8 +79,14 @@ fn is_reserved(name: &[u8], peer_trusted: bool) -> bool {
     if starts(b"x-weir-") || starts(b"x-geo-") {
         return true;
     }
-    // The underscore spellings of what Weir writes itself are not vouched for by anybody.
-    if same(name, b"x-forwarded-for") || same(name, b"x-request-id") || same(name, b"content-length") {
+    // With a dash Weir writes these itself; with another byte in its place they can only be meant to mislead.
+    let misspelt: [&[u8]; 4] = [
+        b"content-length",
+        b"transfer-encoding",
+        b"x-forwarded-for",
+        b"x-request-id",
+    ];
+    if misspelt.iter().any(|known| same(name, known)) {
         return true;
     }
     !peer_trusted && (starts(b"x-forwarded-") || same(name, b"forwarded") || same(name, b"x-real-ip"))
@@ -133,7 +141,9 @@ mod tests {
             b"X_Request_Id",
             b"X-Forwarded-For",
             b"x_forwarded_for",
-            b"content_length",
+            b"Content_Length",
+            b"transfer_encoding",
+            b"Transfer_Encoding",
             b"Expect",
         ] {
             assert!(drops_from_request(name, true) && drops_from_request(name, false));

@@ -21,7 +21,7 @@ const fn classes() -> [u8; 256] {
     // Unreserved, sub-delims, ":", "@", "/" and "%". Brackets are sent raw by browsers.
     table = mark(table, b"-._~!$&'()*+,;=:@/%[]", PATH | QUERY);
     // Browsers leave these as they are in a query.
-    table = mark(table, b"?|{}^`", QUERY);
+    table = mark(table, b"?|{}^`\\", QUERY);
     mark(table, b"-._", HOST)
 }
 

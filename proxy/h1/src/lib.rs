@@ -9,9 +9,10 @@
 //! | read a request head | [`parse_request`], [`parse_request_from`] |
 //! | read a response head | [`parse_response`], [`parse_response_from`] |
 //! | read a chunked body | [`ChunkedDecoder`] |
-//! | write | [`write_status_line`], [`write_field`], [`write_chunk_head`], [`write_last_chunk`] |
+//! | write | [`write_status_line`], [`write_field`], [`write_chunk_head`], [`write_last_chunk`], [`http_date`] |
 
 mod chunked;
+mod date;
 mod fields;
 mod framing;
 mod grammar;
@@ -24,6 +25,7 @@ mod target;
 mod write;
 
 pub use chunked::{ChunkError, ChunkedDecoder, Decoded, EXTENSION_BYTES_MAX, Trailer};
+pub use date::http_date;
 pub use fields::{connection_nominates, is_hop_by_hop};
 pub use grammar::{header_eq, valid_field_name, valid_field_value};
 pub use host::{split_host_port, valid_host};

@@ -30,13 +30,17 @@ pub struct RequestHead {
     pub keep_alive: bool,
     /// Whether the client waits for a 100 response before it sends the body.
     pub expect_continue: bool,
-    /// Whether an upgrade is asked for that may be passed on: not from HTTP/1.0, not with a body, not to h2c.
+    /// Whether an upgrade is asked for that may be passed on: not from HTTP/1.0, not with a body, not to
+    /// h2c, another HTTP or TLS.
     pub upgrade: bool,
     /// The effective authority, valid by [`crate::valid_host`]: from an absolute target, else from `Host`.
     /// Missing only in HTTP/1.0.
     pub host: Option<Span>,
     /// Path and query, starting with `/`; or `*` for OPTIONS.
     pub path: Span,
+    /// Whether the target is absolute with the scheme `https`. Over cleartext such a request must be refused,
+    /// unless a trusted gateway sends it (RFC 9110 section 7.4).
+    pub https: bool,
 }
 
 /// Why a request is refused. The connection cannot be used any more.
@@ -222,14 +226,14 @@ fn start(buf: &[u8], scan: &mut Scan) -> Result<bool, RequestError> {
 
 fn first_line_fault(fault: LineFault) -> RequestError {
     match fault {
-        LineFault::BareLf => RequestError::BadRequestLine,
+        LineFault::BareLineEnd => RequestError::BadRequestLine,
         LineFault::TooLarge => RequestError::TargetTooLong,
     }
 }
 
 fn field_line_fault(fault: LineFault) -> RequestError {
     match fault {
-        LineFault::BareLf => RequestError::BadField,
+        LineFault::BareLineEnd => RequestError::BadField,
         LineFault::TooLarge => RequestError::HeadTooLarge,
     }
 }
@@ -287,7 +291,8 @@ struct Meaning {
     host: Option<Span>,
     expect_continue: bool,
     upgrade: bool,
-    upgrade_h2c: bool,
+    /// A protocol of the list would carry HTTP again, past every check.
+    upgrade_to_http: bool,
 }
 
 fn read_fields(buf: &[u8], version: Version, fields: &FieldSpans) -> Result<Meaning, RequestError> {
@@ -306,7 +311,7 @@ fn read_fields(buf: &[u8], version: Version, fields: &FieldSpans) -> Result<Mean
             }
             7 if header_eq(name, b"upgrade") => {
                 meaning.upgrade = true;
-                meaning.upgrade_h2c |= list(value).any(|p| header_eq(p, b"h2c"));
+                meaning.upgrade_to_http |= list(value).any(names_http_or_tls);
             }
             10 if header_eq(name, b"connection") => {
                 ensure(meaning.connection.add(value), RequestError::BadField)?;
@@ -317,6 +322,13 @@ fn read_fields(buf: &[u8], version: Version, fields: &FieldSpans) -> Result<Mean
         }
     }
     Ok(meaning)
+}
+
+/// Whether an element of `Upgrade`, with or without a version, is HTTP in some version or TLS (RFC 2817).
+fn names_http_or_tls(protocol: &[u8]) -> bool {
+    let name = protocol.split(|&b| b == b'/').next().unwrap_or_default();
+    let known: [&[u8]; 4] = [b"h2c", b"h2", b"http", b"tls"];
+    known.iter().any(|k| header_eq(k, name.trim_ascii()))
 }
 
 fn ensure(holds: bool, otherwise: RequestError) -> Result<(), RequestError> {
@@ -347,9 +359,10 @@ fn finish(
         framing,
         keep_alive: !connection.close && (http11 || connection.keep_alive),
         expect_continue: meaning.expect_continue,
-        upgrade: http11 && connection.upgrade && meaning.upgrade && !meaning.upgrade_h2c && !has_body,
+        upgrade: http11 && connection.upgrade && meaning.upgrade && !meaning.upgrade_to_http && !has_body,
         host: effective_host(buf, &line, meaning.host)?,
         path: line.parts.path,
+        https: line.parts.https,
     })
 }
 

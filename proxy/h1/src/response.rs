@@ -150,9 +150,9 @@ pub fn parse_response_from(
     }
 }
 
-fn line_fault(fault: LineFault, bare_lf: ResponseError) -> ResponseError {
+fn line_fault(fault: LineFault, bare: ResponseError) -> ResponseError {
     match fault {
-        LineFault::BareLf => bare_lf,
+        LineFault::BareLineEnd => bare,
         LineFault::TooLarge => ResponseError::HeadTooLarge,
     }
 }

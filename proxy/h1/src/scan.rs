@@ -11,7 +11,7 @@ use crate::span::FieldSpans;
 /// It is empty again after a complete head; after an error, throw it away with the connection.
 #[derive(Clone, Debug, Default)]
 pub struct Scan {
-    /// Bytes before this hold no line end that was not handled.
+    /// Bytes before this hold no CR or LF that was not handled.
     searched: usize,
     /// Where the line that is being read starts.
     line_start: usize,
@@ -32,8 +32,8 @@ pub(crate) enum FirstLine {
 /// Why no line can be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LineFault {
-    /// LF without CR.
-    BareLf,
+    /// LF without CR, or CR without LF.
+    BareLineEnd,
     TooLarge,
 }
 
@@ -55,21 +55,24 @@ impl Scan {
     pub(crate) fn next_line(&mut self, buf: &[u8], max: usize) -> Result<Option<(usize, usize)>, LineFault> {
         let max = max.min(u32::MAX as usize);
         let window = buf.get(..max).unwrap_or(buf);
-        let Some(found) = memchr::memchr(b'\n', window.get(self.searched..).unwrap_or_default()) else {
-            self.searched = window.len();
-            return if buf.len() >= max {
-                Err(LineFault::TooLarge)
-            } else {
-                Ok(None)
-            };
-        };
-        let lf = self.searched + found;
-        let start = self.line_start;
-        if lf <= start || window.get(lf - 1) != Some(&b'\r') {
-            return Err(LineFault::BareLf);
+        let rest = window.get(self.searched..).unwrap_or_default();
+        let end = memchr::memchr2(b'\r', b'\n', rest).map_or(window.len(), |found| self.searched + found);
+        match (window.get(end), window.get(end + 1)) {
+            (Some(b'\r'), Some(b'\n')) => {}
+            (None, _) | (Some(b'\r'), None) => {
+                self.searched = end;
+                return if buf.len() >= max {
+                    Err(LineFault::TooLarge)
+                } else {
+                    Ok(None)
+                };
+            }
+            // Refused at once: a peer that ends lines like this would wait for an answer until the deadline.
+            _ => return Err(LineFault::BareLineEnd),
         }
-        self.line_start = lf + 1;
-        self.searched = lf + 1;
-        Ok(Some((start, lf - 1)))
+        let start = self.line_start;
+        self.line_start = end + 2;
+        self.searched = end + 2;
+        Ok(Some((start, end)))
     }
 }

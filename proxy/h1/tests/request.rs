@@ -131,16 +131,16 @@ fn request_lines() {
         ("GET /\u{7f} HTTP/1.1", BadTarget),
         ("GET /\u{0} HTTP/1.1", BadTarget),
         ("GET /a\tb HTTP/1.1", BadTarget),
-        ("GET /a\rb HTTP/1.1", BadTarget),
+        ("GET /a\rb HTTP/1.1", BadRequestLine),
     ];
     for (request_line, error) in cases {
         refused(&line(request_line), *error);
     }
-    for byte in "\"<>\\".bytes() {
+    for byte in "\"<>".bytes() {
         refused(&line(&format!("GET /{} HTTP/1.1", byte as char)), BadTarget);
         refused(&line(&format!("GET /?{} HTTP/1.1", byte as char)), BadTarget);
     }
-    for byte in "|{}^`".bytes() {
+    for byte in "|{}^`\\".bytes() {
         refused(&line(&format!("GET /{} HTTP/1.1", byte as char)), BadTarget);
         accepted(&line(&format!("GET /?{} HTTP/1.1", byte as char)));
     }
@@ -175,6 +175,7 @@ fn absolute_form_wins_and_agrees_with_host() {
         let input = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes();
         let head = accepted(&input);
         assert_eq!(head.path.of(&input), path.as_bytes());
+        assert_eq!(head.https, target.starts_with("https"));
         assert!(
             target
                 .as_bytes()
@@ -418,6 +419,24 @@ fn connection_expect_and_upgrade() {
         ),
         (
             "1.1",
+            "Connection: upgrade\r\nUpgrade: h2c/1, websocket",
+            true,
+            false,
+        ),
+        (
+            "1.1",
+            "Connection: upgrade\r\nUpgrade: TLS/1.0, HTTP/2.0",
+            true,
+            false,
+        ),
+        (
+            "1.1",
+            "Connection: upgrade\r\nUpgrade: websocket\r\nUpgrade: HTTP/3",
+            true,
+            false,
+        ),
+        (
+            "1.1",
             "Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 5",
             true,
             false,
@@ -470,5 +489,15 @@ fn statuses() {
         (UnsupportedVersion, 505),
     ] {
         assert_eq!(error.status(), status);
+    }
+}
+
+#[test]
+fn a_lone_cr_is_refused_before_a_line_end_comes() {
+    refused(b"GET / HTTP/1.1\rHost: a\r\r", BadRequestLine);
+    refused(b"GET / HTTP/1.1\r\nHost: a\rX: y", BadField);
+    refused(b"GET / HTTP/1.1\r\nHost: a\r\r\n", BadField);
+    for incomplete in [&b"GET / HTTP/1.1\r"[..], b"GET / HTTP/1.1\r\nHost: a\r"] {
+        assert!(matches!(parse_request(incomplete, &LIMITS), Ok(None)));
     }
 }

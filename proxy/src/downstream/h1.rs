@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
-use weir_h1::{ChunkedDecoder, Framing, Limits, RequestError, RequestHead, Version};
+use weir_h1::{ChunkedDecoder, Framing, Limits, RequestError, RequestHead, Scan, Version};
 use weir_schema::config::checked::ClientLimits;
 
+use super::patience::Patience;
 use super::{BodyFault, Chunk, Downstream, ResponseBody, ResponseParts, Trailers, buffer};
 use crate::clock;
 use crate::listen::watchdog::Watchdog;
@@ -27,6 +28,8 @@ pub(crate) enum HeadFault {
     Idle,
     /// The head did not end in time.
     TimedOut,
+    /// A target with the scheme `https` came over cleartext (RFC 9110 section 7.4).
+    Misdirected,
     /// The bytes are no request that we serve.
     Refused(RequestError),
 }
@@ -62,13 +65,14 @@ pub(crate) struct H1Connection<S> {
     http10: bool,
     watchdog: Watchdog,
     write_timeout: Duration,
+    patience: Patience,
+    drain_bytes_max: u32,
     body_rate_min: u32,
     body_rate_grace: Duration,
     body_started: Option<tokio::time::Instant>,
     body_bytes: u64,
     bytes_in: u64,
     bytes_out: u64,
-    write_stalled: bool,
     read_closed: bool,
 }
 
@@ -86,13 +90,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
             http10: false,
             watchdog: Watchdog::new(limits.first_byte_timeout),
             write_timeout: limits.write_timeout,
+            patience: Patience::new(limits.write_timeout, limits.body_rate_min),
+            drain_bytes_max: limits.drain_bytes_max,
             body_rate_min: limits.body_rate_min,
             body_rate_grace: limits.body_rate_grace,
             body_started: None,
             body_bytes: 0,
             bytes_in: 0,
             bytes_out: 0,
-            write_stalled: false,
             read_closed: false,
         }
     }
@@ -113,6 +118,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
             target_bytes_max: limits.target_bytes_max as usize,
         };
         self.write_timeout = limits.write_timeout;
+        self.patience = Patience::new(limits.write_timeout, limits.body_rate_min);
+        self.drain_bytes_max = limits.drain_bytes_max;
         self.body_rate_min = limits.body_rate_min;
         self.body_rate_grace = limits.body_rate_grace;
         if self.buffer.is_empty() {
@@ -123,9 +130,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
             });
         }
         let mut started = false;
+        let mut scan = Scan::default();
         loop {
             if !self.buffer.is_empty() {
-                match weir_h1::parse_request(&self.buffer, &h1) {
+                match weir_h1::parse_request_from(&self.buffer, &h1, &mut scan) {
                     Ok(Some(head)) => return Ok(self.begin(head)),
                     Ok(None) => {}
                     Err(error) => return Err(HeadFault::Refused(error)),
@@ -192,15 +200,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
     }
 
     /// Ends the exchange: drops what is left of a small request body. True when the connection can carry another one.
-    pub(crate) async fn finish(&mut self, drain_bytes_max: u32) -> bool {
-        if !self.response_ended() || !self.keep_alive || self.write_stalled {
+    pub(crate) async fn finish(&mut self) -> bool {
+        if !self.response_ended() || !self.keep_alive || self.patience.is_tried() || !self.can_drain() {
             return false;
         }
-        if !self.body_done() && self.continue_due {
-            // The client still waits for 100 Continue: whether it sends the body now cannot be known.
-            return false;
-        }
-        let mut left = u64::from(drain_bytes_max);
+        let mut left = u64::from(self.drain_bytes_max);
         while !self.body_done() {
             match poll_fn(|cx| self.poll_body(cx)).await {
                 Ok(Chunk::Data(data)) if (data.len() as u64) <= left => left -= data.len() as u64,
@@ -213,6 +217,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
         true
     }
 
+    /// Whether what is left of the request body may be read and dropped after the answer.
+    fn can_drain(&self) -> bool {
+        match self.body {
+            BodyState::Done => true,
+            // The client still waits for 100 Continue: whether it sends the body now cannot be known.
+            _ if self.continue_due => false,
+            BodyState::Length(left) => left <= u64::from(self.drain_bytes_max),
+            BodyState::Chunked(_) => true,
+        }
+    }
+
     /// Takes the connection apart after `101 Switching Protocols`: the stream and what was read ahead.
     pub(crate) fn upgraded(&mut self) -> (&mut S, BytesMut) {
         (&mut self.stream, std::mem::take(&mut self.buffer))
@@ -221,7 +236,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
     /// Closes: what was queued is written, the write side is shut, and the client gets a moment to read it before a
     /// reset could destroy it (RFC 9112 section 9.6).
     pub(crate) async fn close(mut self) {
-        self.watchdog.set(self.write_timeout.min(Duration::from_secs(5)));
+        let wait = self.write_timeout.min(Duration::from_secs(5));
+        self.patience = Patience::new(wait, self.body_rate_min);
+        self.watchdog.set(wait);
         let shut = poll_fn(|cx| {
             if let Poll::Ready(done) = self.poll_queued(cx, &[]) {
                 if done.is_err() {
@@ -277,6 +294,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
                 Poll::Pending => return self.poll_stalled(cx),
             };
             self.bytes_out += count as u64;
+            self.patience.progress(count);
             let from_queue = count.min(self.queued.len());
             if from_queue == self.queued.len() {
                 self.queued.clear();
@@ -290,10 +308,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
     }
 
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if !self.write_stalled {
-            self.write_stalled = true;
-            self.watchdog.set(self.write_timeout);
-        }
+        let deadline = self.patience.wait(tokio::time::Instant::now());
+        self.watchdog.set_at(deadline);
         ready!(self.watchdog.poll_expired(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
@@ -343,7 +359,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
                 }
                 self.buffer.advance(decoded.consumed);
                 if decoded.done {
-                    let trailers = decoder.trailers().to_vec();
+                    let trailers = kept_trailers(decoder.trailers());
                     self.body = BodyState::Done;
                     return Some(Ok(Chunk::End(trailers)));
                 }
@@ -355,6 +371,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
     }
 }
 
+/// Request trailers without those that only Weir or a proxy may set, trusted or not: a trailer comes too late for both.
+fn kept_trailers(trailers: &[weir_h1::Trailer]) -> Trailers {
+    let kept = |name: &[u8]| !weir_decide::fields::drops_from_request(name, false);
+    trailers.iter().filter(|(name, _)| kept(name)).cloned().collect()
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Downstream for H1Connection<S> {
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Chunk, BodyFault>> {
         if !self.queued.is_empty() && ready!(self.poll_queued(cx, &[])).is_err() {
@@ -362,8 +384,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Downstream for H1Connection<S> {
         }
         loop {
             if let Some(taken) = self.take_data() {
-                if let Ok(Chunk::Data(data)) = &taken {
-                    self.body_bytes += data.len() as u64;
+                match &taken {
+                    Ok(Chunk::Data(data)) => self.body_bytes += data.len() as u64,
+                    Ok(Chunk::End(_)) => {}
+                    // Where the next request starts cannot be known: the answer says that there will be none.
+                    Err(_) => self.keep_alive = false,
                 }
                 return Poll::Ready(taken);
             }
@@ -373,7 +398,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Downstream for H1Connection<S> {
                     self.continue_due = false;
                     self.bytes_in += count as u64;
                 }
-                Poll::Pending => return self.poll_rate(cx).map(Err),
+                Poll::Pending => {
+                    let fault = ready!(self.poll_rate(cx));
+                    self.keep_alive = false;
+                    return Poll::Ready(Err(fault));
+                }
             }
         }
     }
@@ -414,7 +443,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Downstream for H1Connection<S> {
             self.keep_alive = false;
             return Ok(());
         }
-        if self.continue_due && !self.body_done() {
+        let dated = parts
+            .fields
+            .iter()
+            .any(|(name, _)| weir_h1::header_eq(name, b"date"));
+        if !dated {
+            weir_h1::write_field(&mut self.queued, b"date", &clock::http_date());
+        }
+        if !self.can_drain() {
             self.keep_alive = false;
         }
         self.write = match parts.body {
@@ -458,7 +494,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Downstream for H1Connection<S> {
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
         let count = ready!(self.poll_queued(cx, &data[..data.len().min(allowed)]))?;
-        self.write_stalled = false;
         match &mut self.write {
             WriteState::Length(left) => *left -= count as u64,
             WriteState::Chunked(left) => {
@@ -486,7 +521,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Downstream for H1Connection<S> {
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_queued(cx, &[]))?;
-        self.write_stalled = false;
         Poll::Ready(Ok(()))
     }
 

@@ -3,6 +3,7 @@
 pub(crate) mod buffer;
 pub(crate) mod h1;
 pub(crate) mod h2;
+mod patience;
 
 use std::io;
 use std::task::{Context, Poll};

@@ -27,8 +27,13 @@ impl Forwarding<'_> {
         let request = self.request;
         let trusted = self.cleared.peer_trusted();
         let nominated = fields::nominated(request.each_field());
+        let hops_left = request.max_forwards();
         for (name, value) in request.each_field() {
-            if !fields::drops_from_request(name, trusted) && !fields::is_nominated(&nominated, name) {
+            let counted = hops_left.is_some() && weir_h1::header_eq(name, b"max-forwards");
+            if !counted
+                && !fields::drops_from_request(name, trusted)
+                && !fields::is_nominated(&nominated, name)
+            {
                 write(name, value);
             }
         }
@@ -58,6 +63,13 @@ impl Forwarding<'_> {
             if place.asn != 0 {
                 write(b"x-geo-asn", itoa::Buffer::new().format(place.asn).as_bytes());
             }
+        }
+        if let Some(hops_left) = hops_left {
+            let mut digits = itoa::Buffer::new();
+            write(
+                b"max-forwards",
+                digits.format(hops_left.saturating_sub(1)).as_bytes(),
+            );
         }
         write(b"x-request-id", self.request_id.as_bytes());
         write(b"via", via(request.protocol));
@@ -142,9 +154,13 @@ pub(crate) fn interim_fields(response: &ResponseMessage) -> FieldList<'_> {
 
 fn kept_fields(response: &ResponseMessage) -> FieldList<'_> {
     let nominated = fields::nominated(response.each_field());
-    let kept = response
-        .each_field()
-        .filter(|(name, _)| !fields::drops_from_response(name) && !fields::is_nominated(&nominated, name));
+    // RFC 9110 section 8.6: these must not have one.
+    let lengthless = matches!(response.status, 100..=199 | 204);
+    let kept = response.each_field().filter(|(name, _)| {
+        !fields::drops_from_response(name)
+            && !fields::is_nominated(&nominated, name)
+            && !(lengthless && weir_h1::header_eq(name, b"content-length"))
+    });
     kept.collect()
 }
 

@@ -147,6 +147,17 @@ impl Request {
         self.host.map(|span| span.of(&self.buffer)).unwrap_or_default()
     }
 
+    /// How many more hops an OPTIONS request may take (RFC 9110 section 7.6.2); at 0 we answer it ourselves. `None` for
+    /// other methods, which the field says nothing about, and for a value that is no number.
+    pub(crate) fn max_forwards(&self) -> Option<u32> {
+        if self.method() != b"OPTIONS" {
+            return None;
+        }
+        let value = std::str::from_utf8(self.field(b"max-forwards")?).ok()?;
+        let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then(|| value.parse().ok()).flatten()
+    }
+
     /// Fields in the order sent.
     pub(crate) fn each_field(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.fields

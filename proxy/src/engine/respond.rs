@@ -65,6 +65,24 @@ pub(crate) async fn refuse<D: Downstream>(
     .await;
 }
 
+/// Answers an OPTIONS request that may go no further.
+///
+/// # Errors
+/// When the client has left.
+pub(crate) async fn options<D: Downstream>(down: &mut D, request_id: &[u8]) -> std::io::Result<()> {
+    let fields: [(&[u8], &[u8]); 3] = [
+        (b"allow", ALLOW),
+        (b"content-length", b"0"),
+        (b"x-request-id", request_id),
+    ];
+    let parts = ResponseParts {
+        status: 200,
+        fields: &fields,
+        body: ResponseBody::Length(0),
+    };
+    write_all(down, &parts, &[]).await
+}
+
 async fn write_all<D: Downstream>(
     down: &mut D,
     parts: &ResponseParts<'_>,

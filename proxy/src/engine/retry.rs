@@ -1,5 +1,6 @@
 //! Tries upstreams until one answers, as far as the retry gate and the budget allow.
 
+use std::future::poll_fn;
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
@@ -96,7 +97,9 @@ impl Attempts<'_> {
             if self.timed_out() {
                 return Err(Stop::refuse(RefusalCode::RouteTimeout));
             }
-            if !may || kind == UpstreamFault::Protocol || attempt_no >= retry.retries_max {
+            // Waiting for the same endpoint once more would only make the client wait twice as long.
+            let waited = kind == UpstreamFault::Timeout && pool.endpoints.load().len() < 2;
+            if !may || waited || kind == UpstreamFault::Protocol || attempt_no >= retry.retries_max {
                 return Err(Stop::Upstream(kind));
             }
             // A pooled connection that the origin had closed says nothing about the origin: no budget, no wait.
@@ -192,7 +195,11 @@ impl Attempts<'_> {
                 // Nobody asked to switch (RFC 9110 section 15.2.2): what follows cannot be trusted.
                 101 if !request.upgrade => return Err(Stop::Upstream(UpstreamFault::Protocol)),
                 100 => {}
-                102..200 => down.interim(head.status, &outgoing::interim_fields(&head)),
+                102..200 => {
+                    down.interim(head.status, &outgoing::interim_fields(&head));
+                    // Worth something only before the final answer, which may take its time.
+                    poll_fn(|cx| down.poll_flush(cx)).await.map_err(|_| Stop::Gone)?;
+                }
                 _ => return Ok(head),
             }
         }

@@ -86,6 +86,13 @@ async fn exchange<D: Downstream>(
     tally: &mut Tally<'_>,
 ) -> Result<Option<upgrade::Tunnel>, Stop> {
     let routed = decide(info, live, request, screening, tally)?;
+    if request.max_forwards() == Some(0) {
+        respond::options(down, tally.request_id().as_bytes())
+            .await
+            .map_err(|_| Stop::Gone)?;
+        tally.status = 200;
+        return Ok(None);
+    }
     let plan = Plan::new(&routed, request, screening, live, tally)?;
     let held = if plan.holds {
         Some(body::hold(down, &plan.hold, &info.shared.held).await?)
@@ -125,7 +132,7 @@ async fn exchange<D: Downstream>(
     tally.first_byte();
 
     if answer.head.status == 101 {
-        return upgrade::switch(answer, down, tally).await;
+        return upgrade::switch(answer, request, down, tally).await;
     }
     if screening.wants_response() {
         let fields: FieldList<'_> = answer.head.each_field().collect();

@@ -8,6 +8,7 @@ use weir_schema::telemetry::record::Outcome;
 
 use super::forward::Exchange;
 use super::outgoing;
+use super::request::Request;
 use super::retry::Answer;
 use super::serve::Stop;
 use crate::downstream::{Downstream, ResponseBody, ResponseParts};
@@ -26,9 +27,10 @@ pub(crate) struct Tunnel {
 /// Passes the 101 on and hands out the tunnel.
 ///
 /// # Errors
-/// When the client left, or the upstream does not speak HTTP/1.1.
+/// When the client left, or the upstream does not speak HTTP/1.1 or switches to what nobody asked for.
 pub(crate) async fn switch<D: Downstream>(
     answer: Answer,
+    request: &Request,
     down: &mut D,
     tally: &mut Tally<'_>,
 ) -> Result<Option<Tunnel>, Stop> {
@@ -36,7 +38,11 @@ pub(crate) async fn switch<D: Downstream>(
         return Err(Stop::Upstream(UpstreamFault::Protocol));
     };
     let response = &answer.head;
-    let Some(upgrade) = response.field(b"upgrade") else {
+    let offered = request.field(b"upgrade").unwrap_or_default();
+    let Some(upgrade) = response
+        .field(b"upgrade")
+        .filter(|chosen| all_offered(chosen, offered))
+    else {
         return Err(Stop::Upstream(UpstreamFault::Protocol));
     };
     {
@@ -58,6 +64,15 @@ pub(crate) async fn switch<D: Downstream>(
         ahead,
         _in_flight: answer.in_flight,
     }))
+}
+
+/// Whether every protocol that the upstream chose is one that the client offered (RFC 9110 section 7.8).
+fn all_offered(chosen: &[u8], offered: &[u8]) -> bool {
+    protocols(chosen).all(|protocol| protocols(offered).any(|offer| weir_h1::header_eq(offer, protocol)))
+}
+
+fn protocols(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
 
 impl Tunnel {

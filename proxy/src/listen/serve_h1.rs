@@ -49,6 +49,10 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
             Err(fault) => return end(connection, fault, served, info).await,
         };
         served += 1;
+        if head.https && info.tls.is_none() && !peer_trusted(info) {
+            let fault = HeadFault::Misdirected;
+            return end(connection, fault, served, info).await;
+        }
         if served >= limits.keepalive_requests_max || *stopping.borrow() {
             connection.close_after();
         }
@@ -59,7 +63,7 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
             return tunnel.run(stream, &ahead).await;
         }
         connection.recycle(request.buffer);
-        if !connection.finish(limits.drain_bytes_max).await {
+        if !connection.finish().await {
             return connection.close().await;
         }
         let now = &info.shared.live.load().config;
@@ -67,6 +71,13 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
             limits = now.client.clone();
         }
     }
+}
+
+/// Whether the client is a gateway that may have taken TLS off.
+fn peer_trusted(info: &ConnectionInfo) -> bool {
+    let peer = weir_geoip::canonical(info.peer.ip());
+    let live = info.shared.live.load();
+    live.config.trust.proxies.iter().any(|net| net.contains(&peer))
 }
 
 async fn end<S: AsyncRead + AsyncWrite + Unpin>(
@@ -90,6 +101,7 @@ async fn end<S: AsyncRead + AsyncWrite + Unpin>(
             cut("header_timeout");
             RefusalCode::HeaderTimeout
         }
+        HeadFault::Misdirected => RefusalCode::HostMismatch,
         HeadFault::Refused(error) => code_of(&error),
     };
     connection.close_after();

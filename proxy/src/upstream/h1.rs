@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::AsyncWrite;
-use weir_h1::{ChunkedDecoder, Framing, Limits};
+use weir_h1::{ChunkedDecoder, Framing, Limits, Scan};
 
 use super::connect::UpstreamStream;
 use super::{BodyProgress, ResponseMessage, UpstreamFault};
@@ -33,6 +33,7 @@ enum BodyState {
 pub(crate) struct H1Exchange {
     stream: UpstreamStream,
     buffer: BytesMut,
+    scan: Scan,
     /// What `data` shows: so many bytes at the start of `buffer`, of which the decoder will drop `skip` behind them.
     ready: usize,
     skip: usize,
@@ -53,6 +54,7 @@ impl H1Exchange {
         Self {
             stream,
             buffer: BytesMut::new(),
+            scan: Scan::default(),
             ready: 0,
             skip: 0,
             queued: head,
@@ -132,7 +134,7 @@ impl H1Exchange {
     ) -> Poll<Result<ResponseMessage, UpstreamFault>> {
         loop {
             if !self.buffer.is_empty() {
-                match weir_h1::parse_response(&self.buffer, &LIMITS, method) {
+                match weir_h1::parse_response_from(&self.buffer, &LIMITS, method, &mut self.scan) {
                     Ok(Some(head)) => return Poll::Ready(self.begin(head)),
                     Ok(None) => {}
                     Err(_) => return Poll::Ready(Err(UpstreamFault::Protocol)),

@@ -125,11 +125,12 @@ pub struct ClientLimits {
     pub header_fields_max: u32,
     /// Bytes of a request target.
     pub target_bytes_max: u32,
-    /// Least rate of a request body after the grace time, bytes per second; 0 switches the check off.
+    /// Least rate of a request body after the grace time, and of what a slow client takes of a response once it has used up
+    /// `write_timeout`, bytes per second; 0 switches both checks off.
     pub body_rate_min: u32,
     /// Time before `body_rate_min` counts.
     pub body_rate_grace: Duration,
-    /// A write to a client that makes no progress for this long ends the connection.
+    /// A write to a client that makes no progress, or less than `body_rate_min`, for this long in all ends the connection.
     pub write_timeout: Duration,
     /// Bytes of an unread request body that are read and dropped after an early answer to keep the connection.
     pub drain_bytes_max: u32,

@@ -172,13 +172,15 @@ pub struct RawClient {
     /// Bytes of a request target.
     #[schemars(range(min = 64, max = 1_048_576))]
     pub target_bytes_max: u32,
-    /// Least rate of a request body after the grace time, bytes per second; 0 switches the check off.
+    /// Least rate of a request body after the grace time, and of what a slow client takes of a response once it has used up
+    /// the write timeout, bytes per second; 0 switches both checks off.
     #[schemars(range(min = 0, max = 1_073_741_824))]
     pub body_rate_min_bytes_per_s: u32,
     /// Time before the least rate counts, milliseconds.
     #[schemars(range(min = 0, max = 86_400_000))]
     pub body_rate_grace_ms: u32,
-    /// A write to a client without progress for this long ends the connection, milliseconds.
+    /// A write to a client that makes no progress, or less than the least rate, for this long in all ends the connection,
+    /// milliseconds.
     #[schemars(range(min = 1, max = 86_400_000))]
     pub write_timeout_ms: u32,
     /// Bytes of an unread request body that are read and dropped to keep the connection.
