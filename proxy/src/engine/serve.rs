@@ -122,6 +122,10 @@ async fn exchange<D: Downstream>(
     );
     if upload.open {
         down.allow_body();
+        if decided.pool().speaks_h2() {
+            // Streaming calls may be silent for long, and hold no connection of the origin while they are.
+            down.free_body();
+        }
     }
     let forwarding = Forwarding {
         info,
@@ -192,7 +196,6 @@ async fn answered<D: Downstream>(
     let retry = &pool.pool.retry;
     pool.budget.record_request(crate::clock::now_ns());
     let connect_by = Instant::now() + pool.pool.connect_total_timeout;
-    let replayable = !upload.open;
     let mut tried = None;
     let mut attempt_no: u8 = 0;
     loop {
@@ -222,7 +225,7 @@ async fn answered<D: Downstream>(
             written_any: written,
             proven_unprocessed: fault == UpstreamFault::Refused,
             response_started: false,
-            body_replayable: replayable || !written,
+            body_replayable: upload.rewind(),
             idempotency_key_opt_in: forwarding.decided.route().retry_idempotency_key
                 && forwarding.request.field(b"idempotency-key").is_some(),
         });
@@ -324,6 +327,9 @@ impl Try<'_> {
                 }
                 Ok(head) => return Ok((exchange, in_flight, head)),
                 Err(stop) => {
+                    if matches!(stop, Stop::Upstream(UpstreamFault::Timeout)) {
+                        exchange.retire();
+                    }
                     return Err(TryFault {
                         stop,
                         written: exchange.written_any(),
@@ -371,20 +377,15 @@ impl Try<'_> {
         let request =
             outgoing::h2_request(self.forwarding, pool.tls().is_some()).ok_or(UpstreamFault::Protocol)?;
         let end = !upload.open && self.held.is_none_or(|held| held.bytes.is_empty());
+        let connect = async || {
+            let stream = connect::connect(endpoint.address, wait, pool.tls()).await?;
+            h2::handshake(stream).await
+        };
         for _ in 0..2 {
-            let handle = endpoint.h2_handle();
-            let handle = match handle {
-                Some(handle) => handle,
-                None => {
-                    let stream = connect::connect(endpoint.address, wait, pool.tls()).await?;
-                    let handle = h2::handshake(stream).await?;
-                    endpoint.set_h2_handle(Some(handle.clone()));
-                    handle
-                }
-            };
-            match h2::H2Exchange::open(handle, request.clone(), end).await {
-                Ok(exchange) => return Ok(exchange),
-                Err(_) => endpoint.set_h2_handle(None),
+            let place = endpoint.h2.take(pool.pool.idle_connections_max, connect).await?;
+            // A connection that the origin just left refuses: it is taken out, and the next one is new.
+            if let Ok(exchange) = h2::H2Exchange::open(place, request.clone(), end) {
+                return Ok(exchange);
             }
         }
         Err(UpstreamFault::Connect)
