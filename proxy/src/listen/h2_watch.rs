@@ -15,7 +15,7 @@ use super::watchdog::Watchdog;
 use crate::clock;
 
 /// How long a closed connection is read from, so that the client sees our last frame before a TCP reset.
-const LINGER: Duration = Duration::from_millis(500);
+const LINGER: Duration = Duration::from_millis(200);
 /// Bytes read and dropped meanwhile.
 const LINGER_BYTES_MAX: usize = 1024 * 1024;
 

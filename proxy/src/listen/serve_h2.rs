@@ -26,7 +26,7 @@ use crate::meter::Metered;
 /// How long a client without open streams may take to leave after GOAWAY.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the last GOAWAY to a client that is cut may take.
-const CUT_TIMEOUT: Duration = Duration::from_millis(700);
+const CUT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Runs until the connection ends.
 pub(crate) async fn run<S>(stream: S, info: Arc<ConnectionInfo>, mut stop: watch::Receiver<bool>)
@@ -35,11 +35,11 @@ where
 {
     let limits = info.shared.live.load().config.client.clone();
     let ledger = Arc::new(Ledger::default());
-    let cut = |reason: &str| info.shared.metrics.cuts.with_label_values(&[reason]).inc();
     let watched = Watched::new(stream, &limits.h2, Arc::clone(&ledger));
     let handshake = builder(&limits).handshake::<_, Bytes>(watched);
     let Ok(Ok(connection)) = tokio::time::timeout(limits.handshake_timeout, handshake).await else {
-        return cut("h2_preface");
+        info.shared.metrics.cuts.with_label_values(&["h2_preface"]).inc();
+        return;
     };
     let mut stopped = pin!(async move {
         // A sender that is gone means that the process ends.
@@ -55,9 +55,7 @@ where
         leaving: false,
         served: false,
     };
-    if let Some(reason) = front.run(&mut stopped).await {
-        cut(reason);
-    }
+    front.run(&mut stopped).await;
 }
 
 fn builder(limits: &ClientLimits) -> h2::server::Builder {
@@ -99,8 +97,8 @@ enum Event {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Front<S> {
-    /// Runs until the connection ends. Returns why it was cut, if it was.
-    async fn run(&mut self, stopped: &mut (impl Future<Output = ()> + Unpin)) -> Option<&'static str> {
+    /// Runs until the connection ends.
+    async fn run(&mut self, stopped: &mut (impl Future<Output = ()> + Unpin)) {
         loop {
             match self.next(stopped).await {
                 Event::Accepted(Some(Ok((request, respond)))) => {
@@ -108,18 +106,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Front<S> {
                     self.served = true;
                     self.begin(request, respond);
                 }
-                Event::Accepted(Some(Err(error))) => return self.cut_by(&error),
-                Event::Accepted(None) => return None,
+                Event::Accepted(Some(Err(error))) => {
+                    if let Some(reason) = self.cut_by(&error) {
+                        self.count_cut(reason);
+                    }
+                    return;
+                }
+                Event::Accepted(None) => return,
                 Event::Fault(fault) => {
                     let (reason, code) = match fault {
                         FrameFault::ControlFlood => ("h2_control_flood", Reason::ENHANCE_YOUR_CALM),
                         FrameFault::NoSettings => ("h2_preface", Reason::PROTOCOL_ERROR),
                         FrameFault::ResetFlood => ("h2_reset_flood", Reason::ENHANCE_YOUR_CALM),
                     };
+                    self.count_cut(reason);
                     self.say_goodbye(code).await;
-                    return Some(reason);
+                    return;
                 }
-                Event::Idle if self.leaving => return None,
+                Event::Idle if self.leaving => return,
                 Event::Idle => {
                     self.leave();
                     self.idle.set(LEAVE_TIMEOUT);
@@ -128,7 +132,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Front<S> {
                     } else {
                         "first_byte_timeout"
                     };
-                    self.info.shared.metrics.cuts.with_label_values(&[reason]).inc();
+                    self.count_cut(reason);
                 }
                 Event::Stop => {
                     self.leave();
@@ -180,6 +184,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Front<S> {
         let _ = tokio::time::timeout(CUT_TIMEOUT, gone).await;
     }
 
+    fn count_cut(&self, reason: &str) {
+        self.info.shared.metrics.cuts.with_label_values(&[reason]).inc();
+    }
+
+    /// Why the connection was cut, if it was the client's doing.
     fn cut_by(&self, error: &h2::Error) -> Option<&'static str> {
         if self.ledger.stalled() {
             Some("write_stall")

@@ -187,8 +187,15 @@ impl H2Exchange {
         let response = ready!(Pin::new(&mut self.response).poll(cx)).map_err(|error| fault_of(&error))?;
         let (parts, recv) = response.into_parts();
         let empty = method == b"HEAD" || matches!(parts.status.as_u16(), 204 | 304);
+        let ended = recv.is_end_stream();
         self.recv = Some(recv);
-        Poll::Ready(message(&parts, empty))
+        Poll::Ready(message(&parts, empty).map(|mut message| {
+            // The head is all there is, which gRPC calls trailers-only: it must arrive as one frame.
+            if ended {
+                message.length = Some(0);
+            }
+            message
+        }))
     }
 
     pub(crate) fn data(&self) -> &[u8] {
