@@ -124,6 +124,8 @@ pub(crate) struct H2Stream {
     data_ended: bool,
     ended: bool,
     length_left: Option<u64>,
+    /// The last piece of a body whose length is known, until it is known whether trailers follow.
+    last: Option<Bytes>,
     /// The body may come as slowly as it likes.
     free: bool,
     ledger: Arc<Ledger>,
@@ -149,6 +151,7 @@ impl H2Stream {
             data_ended: false,
             ended: false,
             length_left: None,
+            last: None,
             free: false,
             ledger,
             stall: Stall {
@@ -366,10 +369,13 @@ impl Downstream for H2Stream {
         if let Some(left) = &mut self.length_left {
             *left = left.checked_sub(count as u64).ok_or(io::ErrorKind::InvalidData)?;
         }
-        let last = self.length_left == Some(0);
-        send.send_data(Bytes::copy_from_slice(&data[..count]), last)
-            .map_err(|_| io::ErrorKind::ConnectionReset)?;
-        self.ended = last;
+        let piece = Bytes::copy_from_slice(data.get(..count).unwrap_or_default());
+        if self.length_left == Some(0) {
+            self.last = Some(piece);
+        } else {
+            send.send_data(piece, false)
+                .map_err(|_| io::ErrorKind::ConnectionReset)?;
+        }
         self.stall.took(count);
         if count == data.len() {
             self.stall.rest();
@@ -389,9 +395,14 @@ impl Downstream for H2Stream {
         let Some(send) = &mut self.send else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
+        let last = self.last.take();
         let sent = if trailers.is_empty() {
-            send.send_data(Bytes::new(), true)
+            send.send_data(last.unwrap_or_default(), true)
         } else {
+            if let Some(last) = last {
+                send.send_data(last, false)
+                    .map_err(|_| io::ErrorKind::ConnectionReset)?;
+            }
             send.send_trailers(header_map(
                 trailers.iter().map(|(name, value)| (&**name, &**value)),
             )?)

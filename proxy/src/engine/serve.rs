@@ -216,14 +216,15 @@ async fn answered<D: Downstream>(
             }) => {
                 tried = endpoint;
                 tally.upstream_failed(pool, fault);
-                (fault, written, reused && fault == UpstreamFault::Reset)
+                let stale = fault == UpstreamFault::Left || (reused && fault == UpstreamFault::Reset);
+                (fault, written, stale)
             }
             Err(TryFault { stop, .. }) => return Err(stop),
         };
         let may = may_retry(&Attempt {
             method: forwarding.request.method(),
             written_any: written,
-            proven_unprocessed: fault == UpstreamFault::Refused,
+            proven_unprocessed: matches!(fault, UpstreamFault::Left | UpstreamFault::Refused),
             response_started: false,
             body_replayable: upload.rewind(),
             idempotency_key_opt_in: forwarding.decided.route().retry_idempotency_key
@@ -381,13 +382,14 @@ impl Try<'_> {
             let stream = connect::connect(endpoint.address, wait, pool.tls()).await?;
             h2::handshake(stream).await
         };
-        for _ in 0..2 {
+        loop {
             let place = endpoint.h2.take(pool.pool.idle_connections_max, connect).await?;
-            // A connection that the origin just left refuses: it is taken out, and the next one is new.
-            if let Ok(exchange) = h2::H2Exchange::open(place, request.clone(), end) {
-                return Ok(exchange);
+            let fresh = place.fresh;
+            match h2::H2Exchange::open(place, request.clone(), end) {
+                // A connection that the origin just left is taken out; the last resort is a new one.
+                Err(_) if !fresh => {}
+                opened => return opened,
             }
         }
-        Err(UpstreamFault::Connect)
     }
 }

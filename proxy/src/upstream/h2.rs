@@ -71,8 +71,9 @@ pub(crate) async fn handshake(stream: UpstreamStream) -> Result<H2Connection, Up
 /// What an HTTP/2 error means for the request. A GOAWAY that ends our stream, and REFUSED_STREAM, prove that the origin did
 /// not look at it (RFC 9113 section 8.7); the `h2` crate lets a GOAWAY end only the streams above its last one.
 fn fault_of(error: &h2::Error) -> UpstreamFault {
-    let refused = error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM);
-    if refused && error.is_remote() {
+    if error.is_remote() && error.is_go_away() {
+        UpstreamFault::Left
+    } else if error.is_remote() && error.reason() == Some(h2::Reason::REFUSED_STREAM) {
         UpstreamFault::Refused
     } else if error.is_library() {
         UpstreamFault::Protocol
@@ -99,11 +100,11 @@ impl H2Exchange {
     /// Opens a stream; with `end` the request has no body.
     ///
     /// # Errors
-    /// [`UpstreamFault::Refused`]: nothing was sent.
+    /// [`UpstreamFault::Left`]: nothing was sent, and the connection carries no new streams.
     pub(crate) fn open(place: Place, request: Request<()>, end: bool) -> Result<Self, UpstreamFault> {
         let Ok((response, send)) = place.handle().send_request(request, end) else {
             place.retire();
-            return Err(UpstreamFault::Refused);
+            return Err(UpstreamFault::Left);
         };
         Ok(Self {
             place,
@@ -188,7 +189,8 @@ impl H2Exchange {
         let (parts, recv) = response.into_parts();
         let empty = method == b"HEAD" || matches!(parts.status.as_u16(), 204 | 304);
         let ended = recv.is_end_stream();
-        self.recv = Some(recv);
+        // A body that must not be there is not waited for.
+        self.recv = (!empty).then_some(recv);
         Poll::Ready(message(&parts, empty).map(|mut message| {
             // The head is all there is, which gRPC calls trailers-only: it must arrive as one frame.
             if ended {
@@ -240,7 +242,7 @@ impl H2Exchange {
 }
 
 fn message(parts: &http::response::Parts, empty: bool) -> Result<ResponseMessage, UpstreamFault> {
-    if !fields::well_formed(&parts.headers) {
+    if !fields::well_formed(&parts.headers) || parts.status.as_u16() > 599 {
         return Err(UpstreamFault::Protocol);
     }
     let mut buffer = BytesMut::new();

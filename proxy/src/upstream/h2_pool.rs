@@ -54,28 +54,39 @@ impl H2Connection {
 }
 
 /// A place for one stream on a connection.
-pub(crate) struct Place(Arc<H2Connection>);
+pub(crate) struct Place {
+    connection: Arc<H2Connection>,
+    /// The connection was made for this.
+    pub(crate) fresh: bool,
+}
 
 impl Place {
     fn on(connection: &Arc<H2Connection>) -> Self {
         connection.open.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(connection))
+        Self {
+            connection: Arc::clone(connection),
+            fresh: false,
+        }
     }
 
     pub(crate) fn handle(&self) -> H2Handle {
-        self.0.handle()
+        self.connection.handle()
     }
 
     /// Lets the connection carry no new streams.
     pub(crate) fn retire(&self) {
-        self.0.usable.store(false, Ordering::Release);
+        self.connection.usable.store(false, Ordering::Release);
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if self.0.open.fetch_sub(1, Ordering::AcqRel) == 1 {
-            *self.0.idle_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        if self.connection.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            *self
+                .connection
+                .idle_since
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Instant::now();
         }
     }
 }
@@ -104,7 +115,8 @@ impl H2Pool {
             return Ok(place);
         }
         let connection = Arc::new(connect().await?);
-        let place = Place::on(&connection);
+        let mut place = Place::on(&connection);
+        place.fresh = true;
         self.lock().push(connection);
         Ok(place)
     }
