@@ -126,6 +126,8 @@ pub(crate) struct H2Stream {
     length_left: Option<u64>,
     /// The last piece of a body whose length is known, until it is known whether trailers follow.
     last: Option<Bytes>,
+    /// The client waits for `100 Continue`.
+    continue_due: bool,
     /// The body may come as slowly as it likes.
     free: bool,
     ledger: Arc<Ledger>,
@@ -152,6 +154,7 @@ impl H2Stream {
             ended: false,
             length_left: None,
             last: None,
+            continue_due: false,
             free: false,
             ledger,
             stall: Stall {
@@ -170,6 +173,11 @@ impl H2Stream {
             bytes_in: head_bytes as u64,
             bytes_out: 0,
         }
+    }
+
+    /// The client waits for `100 Continue` before it sends the body.
+    pub(crate) fn expect_continue(&mut self) {
+        self.continue_due = true;
     }
 
     /// Ends the exchange. When the answer is whole and the client still sends, dropping the stream tells it to stop, behind
@@ -299,7 +307,11 @@ impl Downstream for H2Stream {
         self.body_done
     }
 
-    fn allow_body(&mut self) {}
+    fn allow_body(&mut self) {
+        if std::mem::take(&mut self.continue_due) && !self.body_done {
+            self.interim(100, &[]);
+        }
+    }
 
     fn free_body(&mut self) {
         self.free = true;

@@ -244,6 +244,9 @@ async fn exchange(
         respond::refuse_connection(&mut stream, code).await;
         info.shared.metrics.unread(code);
     } else {
+        if request.field(b"expect").is_some() {
+            stream.expect_continue();
+        }
         let mut watchdog = Watchdog::new(limits.idle_timeout);
         let _ = serve::serve(info, &request, &mut stream, &mut watchdog).await;
     }
@@ -257,6 +260,11 @@ fn refusal_of(request: &Request, fields: usize, limits: &ClientLimits) -> Option
         Some(RefusalCode::HeaderTooLarge)
     } else if request.target.of(&request.buffer).len() > limits.target_bytes_max as usize {
         Some(RefusalCode::TargetTooLong)
+    } else if request
+        .field(b"expect")
+        .is_some_and(|expectation| !weir_h1::header_eq(expectation, b"100-continue"))
+    {
+        Some(RefusalCode::ExpectationFailed)
     } else if !weir_h1::valid_host(request.host()) {
         Some(RefusalCode::InvalidHost)
     } else {
