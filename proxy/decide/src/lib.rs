@@ -5,6 +5,7 @@ pub mod client_address;
 pub mod fields;
 pub mod geo;
 pub mod guard;
+pub mod h2_frames;
 pub mod health;
 pub mod limit;
 pub mod path;

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use crate::fields::{is_hop_by_hop, parse_field};
-use crate::grammar::{TOKEN, header_eq, is};
+use crate::fields::parse_field;
+use crate::grammar::{TOKEN, is};
+use crate::trailer::{TrailerRule, trailer_rule};
 
 /// Bytes of chunk extensions in one body. They are dropped: nobody uses them, floods of them do harm.
 pub const EXTENSION_BYTES_MAX: usize = 1024;
@@ -272,47 +273,12 @@ impl ChunkedDecoder {
     }
 }
 
-/// Fields that say how to route or frame a message: as a trailer, an attempt at confusion.
-const REFUSED: [&[u8]; 4] = [b"content-length", b"host", b"trailer", b"transfer-encoding"];
-
-/// Fields that must be known before the body, or that authenticate or control (RFC 9110 section 6.5.1).
-const DROPPED: [&[u8]; 21] = [
-    b"age",
-    b"authorization",
-    b"cache-control",
-    b"content-encoding",
-    b"content-range",
-    b"content-type",
-    b"cookie",
-    b"date",
-    b"expect",
-    b"expires",
-    b"forwarded",
-    b"location",
-    b"max-forwards",
-    b"pragma",
-    b"proxy-authenticate",
-    b"proxy-authorization",
-    b"range",
-    b"retry-after",
-    b"set-cookie",
-    b"vary",
-    b"www-authenticate",
-];
-
 fn read_trailer(line: &[u8]) -> Result<Option<Trailer>, ChunkError> {
     let field = parse_field(line).ok_or(ChunkError::BadTrailer)?;
     let name = field.name.of(line);
-    if REFUSED.iter().any(|refused| header_eq(refused, name)) {
-        return Err(ChunkError::BadTrailer);
+    match trailer_rule(name) {
+        TrailerRule::Drop => Ok(None),
+        TrailerRule::Keep => Ok(Some((name.into(), field.value.of(line).into()))),
+        TrailerRule::Refuse => Err(ChunkError::BadTrailer),
     }
-    let forwarded = name
-        .get(..11)
-        .is_some_and(|prefix| header_eq(prefix, b"x-forwarded"));
-    let condition = name.get(..3).is_some_and(|prefix| header_eq(prefix, b"if-"));
-    let dropped = DROPPED.iter().any(|dropped| header_eq(dropped, name));
-    if dropped || forwarded || condition || is_hop_by_hop(name) {
-        return Ok(None);
-    }
-    Ok(Some((name.into(), field.value.of(line).into())))
 }

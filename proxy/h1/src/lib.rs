@@ -22,6 +22,7 @@ mod response;
 mod scan;
 mod span;
 mod target;
+mod trailer;
 mod write;
 
 pub use chunked::{ChunkError, ChunkedDecoder, Decoded, EXTENSION_BYTES_MAX, Trailer};
@@ -34,6 +35,7 @@ pub use response::{ResponseError, ResponseHead, parse_response, parse_response_f
 pub use scan::Scan;
 pub use span::{FieldSpan, FieldSpans, Framing, Limits, Span, Version};
 pub use target::valid_target;
+pub use trailer::{TrailerRule, trailer_rule};
 pub use write::{
     CHUNK_END, LAST_CHUNK, reason, write_chunk_head, write_field, write_last_chunk, write_status_line,
 };

@@ -455,7 +455,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Downstream for H1Connection<S> {
         }
         self.write = match parts.body {
             ResponseBody::None => WriteState::Empty,
-            ResponseBody::Length(length) => WriteState::Length(length),
+            ResponseBody::Length(length) => {
+                // An origin that speaks HTTP/2 can say "no body" without the field.
+                let told = |(name, _): &(&[u8], &[u8])| weir_h1::header_eq(name, b"content-length");
+                if length == 0 && !parts.fields.iter().any(told) {
+                    self.queued.extend_from_slice(b"content-length: 0\r\n");
+                }
+                WriteState::Length(length)
+            }
             ResponseBody::Unknown if self.http10 => {
                 self.keep_alive = false;
                 WriteState::UntilClose

@@ -1,6 +1,7 @@
 //! HTTP/2 towards a client: a connection task accepts streams, each stream is one exchange.
 
 use std::io;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -8,11 +9,20 @@ use bytes::{Bytes, BytesMut};
 use h2::server::SendResponse;
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use weir_h1::{FieldSpan, FieldSpans, Span};
+use tokio::time::Instant;
+use weir_h1::{FieldSpan, FieldSpans, Span, TrailerRule};
+use weir_schema::config::checked::ClientLimits;
 
 use super::{BodyFault, Chunk, Downstream, ResponseBody, ResponseParts, Trailers};
-use crate::clock;
+use crate::listen::h2_watch::Ledger;
 use crate::listen::watchdog::Watchdog;
+
+/// Bytes that a client must take within the stall timeout, if there are so many.
+const PROGRESS_BYTES_MIN: u64 = 1024;
+/// Longest wait that a fast beginning of a body can pay for.
+const RATE_CREDIT_MAX: Duration = Duration::from_secs(3600);
+/// Bytes handed to the connection at once.
+const PIECE_BYTES_MAX: usize = 64 * 1024;
 
 /// Appends `bytes` and tells where they are.
 pub(crate) fn append(buffer: &mut BytesMut, bytes: &[u8]) -> Span {
@@ -54,6 +64,19 @@ pub(crate) fn append_fields(buffer: &mut BytesMut, headers: &HeaderMap) -> Field
     spans
 }
 
+/// Whether names and values are those of RFC 9110, without white space around values (RFC 9113 section 8.2.1). The `http`
+/// crate is laxer in names and does not look at white space.
+pub(crate) fn well_formed(headers: &HeaderMap) -> bool {
+    let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    headers.iter().all(|(name, value)| {
+        let value = value.as_bytes();
+        weir_h1::valid_field_name(name.as_str().as_bytes())
+            && !blank(value.first())
+            && !blank(value.last())
+            && weir_h1::valid_field_value(value)
+    })
+}
+
 /// Header fields as a map; those that HTTP/2 forbids must have been taken out before.
 pub(crate) fn header_map<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> io::Result<HeaderMap> {
     let mut map = HeaderMap::new();
@@ -65,18 +88,31 @@ pub(crate) fn header_map<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>)
     Ok(map)
 }
 
-/// Trailer fields of a stream that has ended.
+/// Trailer fields of a stream that has ended, those that may be passed on. `None` when they are malformed.
 pub(crate) fn poll_trailers(
     recv: &mut RecvStream,
     cx: &mut Context<'_>,
-) -> Poll<Result<Trailers, h2::Error>> {
+) -> Poll<Result<Option<Trailers>, h2::Error>> {
     let trailers = ready!(recv.poll_trailers(cx))?;
-    let own = |map: HeaderMap| {
-        map.iter()
-            .map(|(name, value)| (Box::from(name.as_str().as_bytes()), Box::from(value.as_bytes())))
-            .collect()
-    };
-    Poll::Ready(Ok(trailers.map(own).unwrap_or_default()))
+    Poll::Ready(Ok(
+        trailers.map_or_else(|| Some(Vec::new()), |map| kept_trailers(&map))
+    ))
+}
+
+fn kept_trailers(map: &HeaderMap) -> Option<Trailers> {
+    if !well_formed(map) {
+        return None;
+    }
+    let mut kept = Trailers::with_capacity(map.len());
+    for (name, value) in map {
+        let name = name.as_str().as_bytes();
+        match weir_h1::trailer_rule(name) {
+            TrailerRule::Drop => {}
+            TrailerRule::Keep => kept.push((name.into(), value.as_bytes().into())),
+            TrailerRule::Refuse => return None,
+        }
+    }
+    Some(kept)
 }
 
 /// One stream of a client's connection.
@@ -88,11 +124,15 @@ pub(crate) struct H2Stream {
     data_ended: bool,
     ended: bool,
     length_left: Option<u64>,
-    stall_timeout: Duration,
-    watchdog: Option<Watchdog>,
-    body_rate_min: u32,
-    body_rate_grace: Duration,
-    body_started: Option<tokio::time::Instant>,
+    /// The last piece of a body whose length is known, until it is known whether trailers follow.
+    last: Option<Bytes>,
+    /// The client waits for `100 Continue`.
+    continue_due: bool,
+    /// The body may come as slowly as it likes.
+    free: bool,
+    ledger: Arc<Ledger>,
+    stall: Stall,
+    rate: BodyRate,
     bytes_in: u64,
     bytes_out: u64,
 }
@@ -102,7 +142,8 @@ impl H2Stream {
         recv: RecvStream,
         respond: SendResponse<Bytes>,
         head_bytes: usize,
-        limits: &weir_schema::config::checked::ClientLimits,
+        limits: &ClientLimits,
+        ledger: Arc<Ledger>,
     ) -> Self {
         Self {
             respond,
@@ -112,45 +153,117 @@ impl H2Stream {
             data_ended: false,
             ended: false,
             length_left: None,
-            stall_timeout: limits.h2.stall_timeout,
-            watchdog: None,
-            body_rate_min: limits.body_rate_min,
-            body_rate_grace: limits.body_rate_grace,
-            body_started: None,
+            last: None,
+            continue_due: false,
+            free: false,
+            ledger,
+            stall: Stall {
+                timeout: limits.h2.stall_timeout,
+                taken_bytes: 0,
+                watchdog: None,
+            },
+            rate: BodyRate {
+                bytes_per_s_min: limits.body_rate_min,
+                grace: limits.body_rate_grace,
+                waited: Duration::ZERO,
+                since: None,
+                bytes: 0,
+                watchdog: None,
+            },
             bytes_in: head_bytes as u64,
             bytes_out: 0,
         }
     }
 
-    /// Ends the exchange: what is left of the request body is not wanted.
+    /// The client waits for `100 Continue` before it sends the body.
+    pub(crate) fn expect_continue(&mut self) {
+        self.continue_due = true;
+    }
+
+    /// Ends the exchange. When the answer is whole and the client still sends, dropping the stream tells it to stop, behind
+    /// the answer (RFC 9113 section 8.1); an explicit reset would overtake what is queued.
     pub(crate) fn finish(&mut self) {
-        if !self.ended {
+        if self.ended {
+            self.ledger.answered();
+        } else {
             self.abort();
-        } else if !self.body_done {
-            // The whole answer is on its way: the client may stop sending (RFC 9113 section 8.1).
-            if let Some(send) = &mut self.send {
-                send.send_reset(h2::Reason::NO_ERROR);
-            }
+        }
+    }
+}
+
+/// Whether a client takes the answer: a trickle of window updates is a stall too.
+struct Stall {
+    timeout: Duration,
+    taken_bytes: u64,
+    watchdog: Option<Watchdog>,
+}
+
+impl Stall {
+    fn took(&mut self, bytes: usize) {
+        self.taken_bytes += bytes as u64;
+        if let Some(watchdog) = &mut self.watchdog
+            && self.taken_bytes >= PROGRESS_BYTES_MIN
+        {
+            self.taken_bytes = 0;
+            watchdog.set(self.timeout);
         }
     }
 
-    fn poll_watchdog(&mut self, cx: &mut Context<'_>, timeout: Duration) -> Poll<()> {
-        let watchdog = self.watchdog.get_or_insert_with(|| Watchdog::new(timeout));
+    /// There is nothing to take.
+    fn rest(&mut self) {
+        self.taken_bytes = 0;
+        self.watchdog = None;
+    }
+
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let watchdog = self.watchdog.get_or_insert_with(|| {
+            self.taken_bytes = 0;
+            Watchdog::new(self.timeout)
+        });
         watchdog.poll_expired(cx)
     }
+}
 
-    fn poll_rate(&mut self, cx: &mut Context<'_>) -> Poll<BodyFault> {
-        if self.body_rate_min == 0 {
+/// The least rate of a request body. Only the time that is spent waiting for the client counts.
+struct BodyRate {
+    bytes_per_s_min: u32,
+    grace: Duration,
+    waited: Duration,
+    since: Option<Instant>,
+    bytes: u64,
+    watchdog: Option<Watchdog>,
+}
+
+impl BodyRate {
+    fn came(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+        if let Some(since) = self.since.take() {
+            self.waited += since.elapsed();
+        }
+    }
+
+    fn poll_too_slow(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.bytes_per_s_min == 0 {
             return Poll::Pending;
         }
-        let now = clock::recent_tokio();
-        let started = *self.body_started.get_or_insert(now);
-        let paid =
-            Duration::from_micros(self.bytes_in.saturating_mul(1_000_000) / u64::from(self.body_rate_min));
-        let deadline = started + self.body_rate_grace.max(paid).min(Duration::from_secs(3600));
-        let watchdog = self.watchdog.get_or_insert_with(|| Watchdog::new(deadline - now));
+        let paid_us = self.bytes.saturating_mul(1_000_000) / u64::from(self.bytes_per_s_min);
+        let allowed = self
+            .grace
+            .max(Duration::from_micros(paid_us))
+            .min(RATE_CREDIT_MAX);
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let deadline = since + allowed.saturating_sub(self.waited);
+        let watchdog = self.watchdog.get_or_insert_with(|| Watchdog::new(allowed));
         watchdog.set_at(deadline);
-        watchdog.poll_expired(cx).map(|()| BodyFault::TimedOut)
+        watchdog.poll_expired(cx)
+    }
+}
+
+fn fault_of(error: &h2::Error) -> BodyFault {
+    if error.is_reset() || error.is_io() {
+        BodyFault::Gone
+    } else {
+        BodyFault::Malformed
     }
 }
 
@@ -161,28 +274,31 @@ impl Downstream for H2Stream {
                 return Poll::Ready(Ok(Chunk::End(Vec::new())));
             }
             if self.data_ended {
-                let trailers = ready!(poll_trailers(&mut self.recv, cx)).map_err(|_| BodyFault::Gone);
+                let trailers = match ready!(poll_trailers(&mut self.recv, cx)) {
+                    Ok(Some(trailers)) if !self.ledger.take_malformed(self.recv.stream_id().as_u32()) => {
+                        trailers
+                    }
+                    Ok(_) => return Poll::Ready(Err(BodyFault::Malformed)),
+                    Err(error) => return Poll::Ready(Err(fault_of(&error))),
+                };
                 self.body_done = true;
-                return Poll::Ready(trailers.map(Chunk::End));
+                return Poll::Ready(Ok(Chunk::End(trailers)));
             }
             match self.recv.poll_data(cx) {
                 Poll::Ready(Some(Ok(data))) => {
                     let _ = self.recv.flow_control().release_capacity(data.len());
                     self.bytes_in += data.len() as u64;
+                    self.rate.came(data.len());
                     if !data.is_empty() {
                         return Poll::Ready(Ok(Chunk::Data(data)));
                     }
                 }
-                Poll::Ready(Some(Err(error))) => {
-                    let fault = if error.is_reset() || error.is_io() {
-                        BodyFault::Gone
-                    } else {
-                        BodyFault::Malformed
-                    };
-                    return Poll::Ready(Err(fault));
-                }
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(fault_of(&error))),
                 Poll::Ready(None) => self.data_ended = true,
-                Poll::Pending => return self.poll_rate(cx).map(Err),
+                Poll::Pending if self.free => return Poll::Pending,
+                Poll::Pending => {
+                    return self.rate.poll_too_slow(cx).map(|()| Err(BodyFault::TimedOut));
+                }
             }
         }
     }
@@ -191,7 +307,15 @@ impl Downstream for H2Stream {
         self.body_done
     }
 
-    fn allow_body(&mut self) {}
+    fn allow_body(&mut self) {
+        if std::mem::take(&mut self.continue_due) && !self.body_done {
+            self.interim(100, &[]);
+        }
+    }
+
+    fn free_body(&mut self) {
+        self.free = true;
+    }
 
     fn interim(&mut self, status: u16, fields: &[(&[u8], &[u8])]) {
         let Ok(status) = StatusCode::from_u16(status) else {
@@ -226,6 +350,7 @@ impl Downstream for H2Stream {
             .map_err(|_| io::ErrorKind::ConnectionReset)?;
         self.send = Some(send);
         self.ended = empty;
+        self.ledger.sent_piece();
         Ok(())
     }
 
@@ -238,13 +363,12 @@ impl Downstream for H2Stream {
         };
         let mut capacity = send.capacity();
         if capacity == 0 {
-            send.reserve_capacity(data.len().min(256 * 1024));
+            send.reserve_capacity(data.len().min(PIECE_BYTES_MAX));
             match send.poll_capacity(cx) {
                 Poll::Ready(Some(Ok(granted))) => capacity = granted,
                 Poll::Ready(_) => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
                 Poll::Pending => {
-                    let timeout = self.stall_timeout;
-                    ready!(self.poll_watchdog(cx, timeout));
+                    ready!(self.stall.poll_stalled(cx));
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                 }
             }
@@ -257,11 +381,18 @@ impl Downstream for H2Stream {
         if let Some(left) = &mut self.length_left {
             *left = left.checked_sub(count as u64).ok_or(io::ErrorKind::InvalidData)?;
         }
-        let last = self.length_left == Some(0);
-        send.send_data(Bytes::copy_from_slice(&data[..count]), last)
-            .map_err(|_| io::ErrorKind::ConnectionReset)?;
-        self.ended = last;
-        self.watchdog = None;
+        let piece = Bytes::copy_from_slice(data.get(..count).unwrap_or_default());
+        if self.length_left == Some(0) {
+            self.last = Some(piece);
+        } else {
+            send.send_data(piece, false)
+                .map_err(|_| io::ErrorKind::ConnectionReset)?;
+        }
+        self.stall.took(count);
+        if count == data.len() {
+            self.stall.rest();
+        }
+        self.ledger.sent_piece();
         self.bytes_out += count as u64;
         Poll::Ready(Ok(count))
     }
@@ -276,9 +407,14 @@ impl Downstream for H2Stream {
         let Some(send) = &mut self.send else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
+        let last = self.last.take();
         let sent = if trailers.is_empty() {
-            send.send_data(Bytes::new(), true)
+            send.send_data(last.unwrap_or_default(), true)
         } else {
+            if let Some(last) = last {
+                send.send_data(last, false)
+                    .map_err(|_| io::ErrorKind::ConnectionReset)?;
+            }
             send.send_trailers(header_map(
                 trailers.iter().map(|(name, value)| (&**name, &**value)),
             )?)

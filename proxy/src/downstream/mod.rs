@@ -65,6 +65,8 @@ pub(crate) trait Downstream {
     fn body_done(&self) -> bool;
     /// Queues `100 Continue` if the client waits for it.
     fn allow_body(&mut self);
+    /// From now on the body may come as slowly as the client likes, where that holds one stream and no connection.
+    fn free_body(&mut self) {}
     /// Queues an interim response (1xx other than 100 and 101).
     fn interim(&mut self, status: u16, fields: &[(&[u8], &[u8])]);
     /// Queues the head of the response.

@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::body::stop_of;
+use super::body::{REPLAY_BYTES_MAX, stop_of};
 use super::serve::Stop;
 use crate::clock;
-use crate::downstream::{Chunk, Downstream, Trailers};
+use crate::downstream::{BodyFault, Chunk, Downstream, Trailers};
 use crate::listen::watchdog::Watchdog;
 use crate::upstream::{BodyProgress, ResponseMessage, UpstreamFault, h1, h2};
+
+/// Pieces of a streamed body that are kept for another try.
+const REPLAY_PIECES_MAX: usize = 256;
 
 /// An exchange with an upstream, whatever it speaks.
 pub(crate) enum Exchange {
@@ -69,6 +72,13 @@ impl Exchange {
         dispatch!(self, exchange => exchange.stop_upload());
     }
 
+    /// The upstream did not answer in time: a shared connection carries no further requests, one of its own is dropped.
+    pub(crate) fn retire(&self) {
+        if let Self::H2(exchange) = self {
+            exchange.retire();
+        }
+    }
+
     /// True once a byte of the request may have left.
     pub(crate) fn written_any(&self) -> bool {
         match self {
@@ -86,6 +96,37 @@ pub(crate) struct Upload {
     pub(crate) bytes: u64,
     pub(crate) bytes_max: u64,
     broken: bool,
+    replay: Replay,
+}
+
+/// What was taken of a streamed body so far, as long as it is small: another try can send it again.
+#[derive(Default)]
+struct Replay {
+    pieces: Vec<Bytes>,
+    bytes: u64,
+    end: Option<Trailers>,
+    /// Pieces that this try has got.
+    sent: usize,
+    lost: bool,
+}
+
+impl Replay {
+    fn keep(&mut self, piece: &Bytes) {
+        self.bytes += piece.len() as u64;
+        if self.bytes > REPLAY_BYTES_MAX || self.pieces.len() >= REPLAY_PIECES_MAX {
+            self.forget();
+        } else if !self.lost {
+            self.pieces.push(piece.clone());
+            self.sent = self.pieces.len();
+        }
+    }
+
+    fn forget(&mut self) {
+        *self = Self {
+            lost: true,
+            ..Self::default()
+        };
+    }
 }
 
 impl Upload {
@@ -95,7 +136,41 @@ impl Upload {
             bytes,
             bytes_max: bytes_max.unwrap_or(u64::MAX),
             broken: false,
+            replay: Replay::default(),
         }
+    }
+
+    /// Goes back to the beginning of what was streamed, for another try. False when it is gone.
+    pub(crate) fn rewind(&mut self) -> bool {
+        self.broken = false;
+        self.replay.sent = 0;
+        self.open |= self.replay.end.is_some();
+        !self.replay.lost
+    }
+
+    /// The next piece for the upstream: what an earlier try had got already, then what the client sends.
+    fn poll_chunk<D: Downstream>(
+        &mut self,
+        down: &mut D,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Chunk, BodyFault>> {
+        if let Some(piece) = self.replay.pieces.get(self.replay.sent) {
+            self.replay.sent += 1;
+            return Poll::Ready(Ok(Chunk::Data(piece.clone())));
+        }
+        if let Some(trailers) = &self.replay.end {
+            return Poll::Ready(Ok(Chunk::End(trailers.clone())));
+        }
+        let chunk = ready!(down.poll_body(cx));
+        match &chunk {
+            Ok(Chunk::Data(data)) => {
+                self.bytes += data.len() as u64;
+                self.replay.keep(data);
+            }
+            Ok(Chunk::End(trailers)) if !self.replay.lost => self.replay.end = Some(trailers.clone()),
+            _ => {}
+        }
+        Poll::Ready(chunk)
     }
 
     /// Moves the body up as far as it goes. Ready only with a reason to stop.
@@ -107,21 +182,23 @@ impl Upload {
     ) -> Poll<Stop> {
         while !self.broken {
             match exchange.poll_send(cx) {
-                Poll::Ready(Ok(())) if self.open && exchange.wants_body() => match ready!(down.poll_body(cx))
-                {
-                    Ok(Chunk::Data(data)) => {
-                        self.bytes += data.len() as u64;
-                        if self.bytes > self.bytes_max {
-                            return Poll::Ready(Stop::refuse(weir_schema::codes::RefusalCode::BodyTooLarge));
+                Poll::Ready(Ok(())) if self.open && exchange.wants_body() => {
+                    match ready!(self.poll_chunk(down, cx)) {
+                        Ok(Chunk::Data(data)) => {
+                            if self.bytes > self.bytes_max {
+                                return Poll::Ready(Stop::refuse(
+                                    weir_schema::codes::RefusalCode::BodyTooLarge,
+                                ));
+                            }
+                            exchange.send(data);
                         }
-                        exchange.send(data);
+                        Ok(Chunk::End(trailers)) => {
+                            self.open = false;
+                            exchange.end(&trailers);
+                        }
+                        Err(fault) => return Poll::Ready(stop_of(fault)),
                     }
-                    Ok(Chunk::End(trailers)) => {
-                        self.open = false;
-                        exchange.end(&trailers);
-                    }
-                    Err(fault) => return Poll::Ready(stop_of(fault)),
-                },
+                }
                 Poll::Ready(Ok(())) | Poll::Pending => return Poll::Pending,
                 // The origin may have answered before it closed: the answer decides.
                 Poll::Ready(Err(_)) => {
@@ -194,6 +271,8 @@ pub(crate) async fn response_body<D: Downstream>(
         watchdog.set_at(deadline.map_or(next, |deadline| deadline.min(next)));
     };
     until(watchdog);
+    upload.replay.forget();
+    let mut seen = upload.bytes;
     let mut ended = false;
     let done = poll_fn(|cx| {
         if upload.open
@@ -205,6 +284,11 @@ pub(crate) async fn response_body<D: Downstream>(
             } else {
                 Forwarded::UpstreamCut
             });
+        }
+        if upload.bytes != seen {
+            // In a call that streams both ways, either way is progress.
+            seen = upload.bytes;
+            until(watchdog);
         }
         loop {
             if !exchange.data().is_empty() {

@@ -157,9 +157,10 @@ fn kept_fields(response: &ResponseMessage) -> FieldList<'_> {
     // RFC 9110 section 8.6: these must not have one.
     let lengthless = matches!(response.status, 100..=199 | 204);
     let kept = response.each_field().filter(|(name, _)| {
-        !fields::drops_from_response(name)
-            && !fields::is_nominated(&nominated, name)
-            && !(lengthless && weir_h1::header_eq(name, b"content-length"))
+        let dropped = fields::drops_from_response(name)
+            || fields::is_nominated(&nominated, name)
+            || (lengthless && weir_h1::header_eq(name, b"content-length"));
+        !dropped
     });
     kept.collect()
 }

@@ -7,10 +7,11 @@ use bytes::BytesMut;
 use smallvec::SmallVec;
 use weir_decide::view::{ConnectionView, RequestView};
 use weir_h1::{FieldSpans, Framing, RequestHead, Span, Version};
+use weir_schema::codes::RefusalCode;
 use weir_schema::ids::{ListenerId, TenantId};
 use weir_schema::telemetry::record::Protocol;
 
-use crate::downstream::h2::{append, append_fields};
+use crate::downstream::h2::{append, append_fields, well_formed};
 use crate::live::Shared;
 
 /// Fields of a head, borrowed.
@@ -81,38 +82,36 @@ impl Request {
         }
     }
 
-    /// From an HTTP/2 head; `None` when it lacks what RFC 9113 section 8.3.1 asks for.
-    pub(crate) fn from_h2(parts: &http::request::Parts, end: bool) -> Option<Self> {
+    /// From an HTTP/2 head. The `h2` crate has looked at pseudo fields, field names and the length of the body; this adds
+    /// what RFC 9113 sections 8.2.1 and 8.3.1 ask for beyond that, with the grammar of HTTP/1.1.
+    ///
+    /// # Errors
+    /// The refusal that goes with what is wrong.
+    pub(crate) fn from_h2(parts: &http::request::Parts, end: bool) -> Result<Self, RefusalCode> {
+        // Without an authority the `http` crate keeps no scheme.
+        let scheme = match parts.uri.scheme_str() {
+            Some(scheme) => matches!(scheme, "http" | "https"),
+            None => parts.uri.authority().is_none() || parts.method == http::Method::CONNECT,
+        };
+        if !scheme || parts.method.as_str().len() > weir_h1::METHOD_BYTES_MAX || !well_formed(&parts.headers)
+        {
+            return Err(RefusalCode::MalformedRequest);
+        }
         let mut buffer = BytesMut::with_capacity(1024);
         let method = append(&mut buffer, parts.method.as_str().as_bytes());
-        let target = parts
-            .uri
-            .path_and_query()
-            .map_or("/", http::uri::PathAndQuery::as_str);
-        if target.contains('#') || !(target.starts_with('/') || target == "*") {
-            return None;
+        let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+        let asterisk = target == "*" && parts.method == http::Method::OPTIONS;
+        if !asterisk && !weir_h1::valid_target(target.as_bytes()) {
+            return Err(RefusalCode::InvalidTarget);
         }
         let path = append(&mut buffer, target.as_bytes());
-        let host_field = parts.headers.get(http::header::HOST);
-        let host = match (parts.uri.authority(), host_field) {
-            (Some(authority), Some(host))
-                if !authority
-                    .as_str()
-                    .as_bytes()
-                    .eq_ignore_ascii_case(host.as_bytes()) =>
-            {
-                return None;
-            }
-            (Some(authority), _) => Some(append(&mut buffer, authority.as_str().as_bytes())),
-            (None, Some(host)) => Some(append(&mut buffer, host.as_bytes())),
-            (None, None) => None,
-        };
+        let host = h2_host(parts)?.map(|host| append(&mut buffer, host));
         let fields = append_fields(&mut buffer, &parts.headers);
         let length = parts
             .headers
             .get(http::header::CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok()?.parse().ok());
-        Some(Self {
+        Ok(Self {
             buffer,
             method,
             target: path,
@@ -175,5 +174,24 @@ impl Request {
             .each_field()
             .filter(|(known, _)| weir_h1::header_eq(known, name));
         found.next().map(|(_, value)| value)
+    }
+}
+
+/// The host of an HTTP/2 request: `:authority`, or the Host field, which may repeat it but not more.
+fn h2_host(parts: &http::request::Parts) -> Result<Option<&[u8]>, RefusalCode> {
+    let mut hosts = parts.headers.get_all(http::header::HOST).iter();
+    let authority = parts
+        .uri
+        .authority()
+        .map(|authority| authority.as_str().as_bytes());
+    let host = hosts.next().map(http::HeaderValue::as_bytes);
+    if hosts.next().is_some() {
+        return Err(RefusalCode::InvalidHost);
+    }
+    match (authority, host) {
+        (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
+            Err(RefusalCode::InvalidHost)
+        }
+        (authority, host) => Ok(authority.or(host)),
     }
 }

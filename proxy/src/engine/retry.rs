@@ -69,7 +69,6 @@ impl Attempts<'_> {
         let retry = &pool.pool.retry;
         pool.budget.record_request(clock::recent_ns());
         let connect_by = clock::recent() + pool.pool.connect_total_timeout;
-        let replayable = !upload.open;
         let mut tried = None;
         let mut attempt_no: u8 = 0;
         loop {
@@ -88,9 +87,9 @@ impl Attempts<'_> {
             let may = may_retry(&Attempt {
                 method: self.forwarding.request.method(),
                 written_any: fault.written,
-                proven_unprocessed: kind == UpstreamFault::Refused,
+                proven_unprocessed: matches!(kind, UpstreamFault::Left | UpstreamFault::Refused),
                 response_started: false,
-                body_replayable: replayable || !fault.written,
+                body_replayable: upload.rewind(),
                 idempotency_key_opt_in: self.retry_idempotency_key
                     && self.forwarding.request.field(b"idempotency-key").is_some(),
             });
@@ -103,7 +102,8 @@ impl Attempts<'_> {
                 return Err(Stop::Upstream(kind));
             }
             // A pooled connection that the origin had closed says nothing about the origin: no budget, no wait.
-            if !(fault.reused && kind == UpstreamFault::Reset) {
+            let stale = kind == UpstreamFault::Left || (fault.reused && kind == UpstreamFault::Reset);
+            if !stale {
                 if !pool.budget.try_retry(clock::recent_ns()) {
                     return Err(Stop::Upstream(kind));
                 }
@@ -152,12 +152,17 @@ impl Attempts<'_> {
                 in_flight,
                 head,
             }),
-            Err(stop) => Err(TryFault {
-                stop,
-                written: exchange.written_any(),
-                endpoint: Some(index),
-                reused,
-            }),
+            Err(stop) => {
+                if matches!(stop, Stop::Upstream(UpstreamFault::Timeout)) {
+                    exchange.retire();
+                }
+                Err(TryFault {
+                    stop,
+                    written: exchange.written_any(),
+                    endpoint: Some(index),
+                    reused,
+                })
+            }
         }
     }
 
@@ -240,21 +245,18 @@ impl Attempts<'_> {
         let request =
             outgoing::h2_request(self.forwarding, pool.tls().is_some()).ok_or(UpstreamFault::Protocol)?;
         let end = !upload.open && self.held.is_none_or(|held| held.bytes.is_empty());
-        for _ in 0..2 {
-            let handle = match endpoint.h2_handle() {
-                Some(handle) => handle,
-                None => {
-                    let stream = connect::connect(endpoint.address, wait, pool.tls()).await?;
-                    let handle = h2::handshake(stream).await?;
-                    endpoint.set_h2_handle(Some(handle.clone()));
-                    handle
-                }
-            };
-            match h2::H2Exchange::open(handle, request.clone(), end).await {
-                Ok(exchange) => return Ok(exchange),
-                Err(_) => endpoint.set_h2_handle(None),
+        let connect = async || {
+            let stream = connect::connect(endpoint.address, wait, pool.tls()).await?;
+            h2::handshake(stream).await
+        };
+        loop {
+            let place = endpoint.h2.take(pool.pool.idle_connections_max, connect).await?;
+            let fresh = place.fresh;
+            match h2::H2Exchange::open(place, request.clone(), end) {
+                // A connection that the origin just left is taken out; the last resort is a new one.
+                Err(_) if !fresh => {}
+                opened => return opened,
             }
         }
-        Err(UpstreamFault::Connect)
     }
 }

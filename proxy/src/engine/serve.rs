@@ -113,6 +113,10 @@ async fn exchange<D: Downstream>(
     );
     if upload.open {
         down.allow_body();
+        if pool.speaks_h2() {
+            // Streaming calls may be silent for long, and hold no connection of the origin while they are.
+            down.free_body();
+        }
     }
     let forwarding = Forwarding {
         info,

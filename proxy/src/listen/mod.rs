@@ -2,6 +2,7 @@
 
 pub(crate) mod accept;
 pub(crate) mod certs;
+pub(crate) mod h2_watch;
 pub(crate) mod inherit;
 pub(crate) mod proxy_protocol;
 pub(crate) mod serve_h1;

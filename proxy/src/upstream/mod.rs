@@ -3,6 +3,7 @@
 pub(crate) mod connect;
 pub(crate) mod h1;
 pub(crate) mod h2;
+pub(crate) mod h2_pool;
 pub(crate) mod pool;
 pub(crate) mod probe;
 pub(crate) mod resolve;
@@ -21,9 +22,11 @@ pub(crate) enum UpstreamFault {
     Connect,
     /// The connection attempt took too long.
     ConnectTimeout,
+    /// The upstream left the connection before it looked at the request (GOAWAY).
+    Left,
     /// The answer is no HTTP response, or an ambiguous one.
     Protocol,
-    /// The upstream refused the stream before it looked at it (GOAWAY, REFUSED_STREAM).
+    /// The upstream refused the stream before it looked at it (REFUSED_STREAM).
     Refused,
     /// The upstream ended the exchange early.
     Reset,
@@ -38,7 +41,7 @@ impl UpstreamFault {
             Self::Connect => RefusalCode::UpstreamConnect,
             Self::ConnectTimeout | Self::Timeout => RefusalCode::UpstreamTimeout,
             Self::Protocol => RefusalCode::UpstreamProtocol,
-            Self::Refused | Self::Reset => RefusalCode::UpstreamReset,
+            Self::Left | Self::Refused | Self::Reset => RefusalCode::UpstreamReset,
         }
     }
 
@@ -47,6 +50,7 @@ impl UpstreamFault {
         match self {
             Self::Connect => "connect",
             Self::ConnectTimeout => "connect_timeout",
+            Self::Left => "left",
             Self::Protocol => "protocol",
             Self::Refused => "refused",
             Self::Reset => "reset",

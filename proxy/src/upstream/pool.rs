@@ -10,7 +10,7 @@ use weir_decide::retry::Budget;
 use weir_schema::config::checked::{Endpoint, Pool, UpstreamProtocol};
 
 use super::connect::UpstreamStream;
-use super::h2::H2Handle;
+use super::h2_pool::H2Pool;
 use crate::clock;
 
 /// One endpoint, resolved to one address.
@@ -23,8 +23,8 @@ pub(crate) struct EndpointState {
     pub(crate) in_flight: AtomicU32,
     /// Last word of the active checks; true without checks.
     pub(crate) healthy: AtomicBool,
-    /// HTTP/2 connection that carries new streams.
-    h2: Mutex<Option<H2Handle>>,
+    /// HTTP/2 connections.
+    pub(crate) h2: H2Pool,
     idle: Mutex<Vec<IdleConnection>>,
 }
 
@@ -40,7 +40,7 @@ impl EndpointState {
             address,
             in_flight: AtomicU32::new(0),
             healthy: AtomicBool::new(true),
-            h2: Mutex::new(None),
+            h2: H2Pool::default(),
             idle: Mutex::new(Vec::new()),
         }
     }
@@ -73,11 +73,14 @@ impl EndpointState {
         let now = Instant::now();
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain_mut(|kept| now.duration_since(kept.since) < idle_timeout && kept.stream.is_quiet());
+        drop(idle);
+        self.h2.sweep(idle_timeout);
     }
 
-    /// Idle connections now.
+    /// Idle connections now, and all of HTTP/2.
     pub(crate) fn idle_count(&self) -> usize {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).len()
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).len();
+        idle + self.h2.count()
     }
 }
 
@@ -137,17 +140,5 @@ impl PoolState {
     /// How to encrypt, and the name to verify.
     pub(crate) fn tls(&self) -> Option<(&Arc<rustls::ClientConfig>, &str)> {
         Some((self.tls.as_ref()?, self.pool.tls.as_ref()?.server_name.as_str()))
-    }
-}
-
-impl EndpointState {
-    /// The connection that carries new HTTP/2 streams.
-    pub(crate) fn h2_handle(&self) -> Option<H2Handle> {
-        self.h2.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Replaces the connection that carries new HTTP/2 streams.
-    pub(crate) fn set_h2_handle(&self, handle: Option<H2Handle>) {
-        *self.h2.lock().unwrap_or_else(PoisonError::into_inner) = handle;
     }
 }

@@ -164,7 +164,13 @@ async fn ask_h1(pool: &PoolState, endpoint: &EndpointState, check: &HealthCheck)
 
 async fn ask_h2(pool: &PoolState, endpoint: &EndpointState, check: &HealthCheck) -> Option<u16> {
     let stream = connect(endpoint.address, check.timeout, pool.tls()).await.ok()?;
-    let mut handle = super::h2::handshake(stream).await.ok()?.ready().await.ok()?;
+    let mut handle = super::h2::handshake(stream)
+        .await
+        .ok()?
+        .handle()
+        .ready()
+        .await
+        .ok()?;
     let scheme = if pool.tls().is_some() { "https" } else { "http" };
     let uri = format!("{scheme}://{}{}", check.host, check.path);
     let request = http::Request::get(uri)

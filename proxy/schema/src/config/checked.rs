@@ -155,6 +155,13 @@ pub struct ClientH2 {
     pub header_list_bytes_max: u32,
     /// Streams reset by the client, or by us for its faults, before the connection is closed.
     pub resets_max: u32,
+    /// Resets that are forgiven, each second; so is one for each answer.
+    pub resets_per_s: u32,
+    /// Frames without a request or a body before the connection is closed: SETTINGS, PING, PRIORITY, WINDOW_UPDATE,
+    /// CONTINUATION, empty DATA and unknown ones.
+    pub control_frames_max: u32,
+    /// Such frames that are forgiven, each second; so are four for each piece of an answer.
+    pub control_frames_per_s: u32,
     /// Without an open stream.
     pub idle_timeout: Duration,
     /// A stream whose response makes no progress for this long is reset.

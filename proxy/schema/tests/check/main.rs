@@ -199,7 +199,7 @@ fn defaults_are_the_documented_ones() {
     );
     assert_eq!(
         (config.client.inspection_bytes_max, config.client.h2.resets_max),
-        (268_435_456, 32)
+        (268_435_456, 100)
     );
     assert_eq!(
         (config.limits.table_keys, config.limits.headers_always),

@@ -236,9 +236,19 @@ pub struct RawClientH2 {
     /// Bytes of a decoded header list.
     #[schemars(range(min = 1024, max = 1_048_576))]
     pub header_list_bytes_max: u32,
-    /// Streams reset before the connection is closed.
+    /// Streams reset by the client, or by us for its faults, before the connection is closed.
     #[schemars(range(min = 1, max = 100_000))]
     pub resets_max: u32,
+    /// Resets by the client that are forgiven, per second.
+    #[schemars(range(min = 0, max = 100_000))]
+    pub resets_per_s: u32,
+    /// Frames without a request or a body (SETTINGS, PING, PRIORITY, WINDOW_UPDATE and the like) before the connection is
+    /// closed.
+    #[schemars(range(min = 16, max = 1_000_000))]
+    pub control_frames_max: u32,
+    /// Such frames that are forgiven, per second.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub control_frames_per_s: u32,
     /// Without an open stream, milliseconds.
     #[schemars(range(min = 1, max = 86_400_000))]
     pub idle_timeout_ms: u32,
@@ -252,7 +262,10 @@ impl Default for RawClientH2 {
         Self {
             streams_max: 100,
             header_list_bytes_max: 65_536,
-            resets_max: 32,
+            resets_max: 100,
+            resets_per_s: 10,
+            control_frames_max: 500,
+            control_frames_per_s: 100,
             idle_timeout_ms: 120_000,
             stall_timeout_ms: 30_000,
         }

@@ -1,0 +1,207 @@
+//! Between the socket and the `h2` crate: what the client sends is watched, and a peer that takes nothing is given up.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use weir_decide::h2_frames::{FrameFault, FrameWatch, Refill};
+use weir_schema::config::checked::ClientH2;
+
+use super::watchdog::Watchdog;
+use crate::clock;
+
+/// How long a closed connection is read from, so that the client sees our last frame before a TCP reset.
+const LINGER: Duration = Duration::from_millis(200);
+/// Bytes read and dropped meanwhile.
+const LINGER_BYTES_MAX: usize = 1024 * 1024;
+
+/// What a connection and its streams know of each other.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    pieces: AtomicU32,
+    answers: AtomicU32,
+    fault: OnceLock<FrameFault>,
+    stalled: AtomicBool,
+    any_malformed: AtomicBool,
+    malformed: Mutex<Vec<u32>>,
+}
+
+impl Ledger {
+    /// A head or a piece of a body went to the client.
+    pub(crate) fn sent_piece(&self) {
+        self.pieces.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// An answer went to the client to its end.
+    pub(crate) fn answered(&self) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether the trailers of this stream are malformed. Asked once, when they have arrived.
+    pub(crate) fn take_malformed(&self, stream: u32) -> bool {
+        if !self.any_malformed.load(Ordering::Acquire) {
+            return false;
+        }
+        let mut malformed = self.malformed.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = malformed.len();
+        malformed.retain(|known| *known != stream);
+        malformed.len() < before
+    }
+
+    /// Why the connection has to end, if it has.
+    pub(super) fn fault(&self) -> Option<FrameFault> {
+        self.fault.get().copied()
+    }
+
+    /// The client has taken nothing for too long.
+    pub(super) fn stalled(&self) -> bool {
+        self.stalled.load(Ordering::Relaxed)
+    }
+
+    fn refill(&self) -> Refill {
+        Refill {
+            now_ns: clock::recent_ns(),
+            pieces: self.pieces.load(Ordering::Relaxed),
+            answers: self.answers.load(Ordering::Relaxed),
+        }
+    }
+
+    fn add_malformed(&self, streams: &[u32], max: usize) {
+        let mut malformed = self.malformed.lock().unwrap_or_else(PoisonError::into_inner);
+        // Streams that were reset before anybody asked stay behind: the oldest go.
+        malformed.extend_from_slice(streams);
+        let over = malformed.len().saturating_sub(max);
+        malformed.drain(..over);
+        self.any_malformed.store(true, Ordering::Release);
+    }
+}
+
+/// A client's stream with a watch on it.
+pub(super) struct Watched<S> {
+    stream: S,
+    watch: FrameWatch,
+    ledger: Arc<Ledger>,
+    streams_max: usize,
+    stall_timeout: Duration,
+    /// Counts while the client takes nothing.
+    stall: Option<Watchdog>,
+    stalling: bool,
+    linger: Option<Watchdog>,
+    lingered_bytes: usize,
+}
+
+impl<S> Watched<S> {
+    pub(super) fn new(stream: S, limits: &ClientH2, ledger: Arc<Ledger>) -> Self {
+        Self {
+            stream,
+            watch: FrameWatch::new(limits, clock::recent_ns()),
+            ledger,
+            streams_max: limits.streams_max as usize,
+            stall_timeout: limits.stall_timeout,
+            stall: None,
+            stalling: false,
+            linger: None,
+            lingered_bytes: 0,
+        }
+    }
+
+    /// A write that came back with `written`: nothing for too long is the end.
+    fn judge_write(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stalling = false;
+            return written;
+        }
+        let stall = self
+            .stall
+            .get_or_insert_with(|| Watchdog::new(self.stall_timeout));
+        if !self.stalling {
+            self.stalling = true;
+            stall.set(self.stall_timeout);
+        }
+        ready!(stall.poll_expired(cx));
+        self.ledger.stalled.store(true, Ordering::Relaxed);
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.ledger.fault().is_some() {
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        let fresh = buf.filled().get(before..).unwrap_or_default();
+        if let Err(fault) = this.watch.observe(fresh, || this.ledger.refill()) {
+            // The connection's loop looks for it as soon as this returns, and says goodbye.
+            let _ = this.ledger.fault.set(fault);
+            buf.set_filled(before);
+            return Poll::Pending;
+        }
+        let malformed = this.watch.take_malformed();
+        if !malformed.is_empty() {
+            this.ledger.add_malformed(&malformed, this.streams_max);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write(cx, buf);
+        this.judge_write(written, cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+        this.judge_write(written, cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.stream).poll_flush(cx);
+        this.judge_write(flushed.map_ok(|()| 0), cx).map_ok(|_| ())
+    }
+
+    /// Closes our direction, then reads on for a moment: closing with unread bytes would make the kernel reset the
+    /// connection, and the client might never see the last GOAWAY.
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let linger = match &mut this.linger {
+            Some(linger) => linger,
+            None => {
+                ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+                this.linger.insert(Watchdog::new(LINGER))
+            }
+        };
+        let mut dropped = [0_u8; 4096];
+        while linger.poll_expired(cx).is_pending() && this.lingered_bytes < LINGER_BYTES_MAX {
+            let mut buf = ReadBuf::new(&mut dropped);
+            let read = ready!(Pin::new(&mut this.stream).poll_read(cx, &mut buf));
+            if read.is_err() || buf.filled().is_empty() {
+                break;
+            }
+            this.lingered_bytes += buf.filled().len();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
