@@ -3,6 +3,7 @@
 pub(crate) mod accept;
 pub(crate) mod certs;
 pub(crate) mod inherit;
+pub(crate) mod leave;
 pub(crate) mod proxy_protocol;
 pub(crate) mod serve_h1;
 pub(crate) mod serve_h2;

@@ -9,9 +9,9 @@ use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
 use weir_schema::codes::RefusalCode;
 
+use super::leave::{self, Leave};
 use super::watchdog::Watchdog;
 use crate::downstream::h2::H2Stream;
 use crate::engine::request::{ConnectionInfo, Request};
@@ -19,7 +19,7 @@ use crate::engine::{respond, serve};
 use crate::meter::Metered;
 
 /// Runs until the connection ends.
-pub(crate) async fn run<S>(stream: S, info: Arc<ConnectionInfo>, mut stop: watch::Receiver<bool>)
+pub(crate) async fn run<S>(stream: S, info: Arc<ConnectionInfo>, mut leave: Leave)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -42,16 +42,13 @@ where
     let open = Arc::new(AtomicU32::new(0));
     let mut idle = Watchdog::new(limits.first_byte_timeout);
     let mut leaving = false;
-    let mut stopped = Box::pin(async move {
-        // A sender that is gone means that the process ends.
-        let _ = stop.wait_for(|stop| *stop).await;
-    });
+    let mut leave_begins = Box::pin(async move { leave::begins(&mut leave).await });
     loop {
         let accepted = poll_fn(|cx| {
             if let Poll::Ready(accepted) = connection.poll_accept(cx) {
                 return Poll::Ready(Some(accepted));
             }
-            if !leaving && stopped.as_mut().poll(cx).is_ready() {
+            if !leaving && leave_begins.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(None);
             }
             if open.load(Ordering::Relaxed) > 0 {
