@@ -22,6 +22,9 @@ use crate::reload::Reloader;
 /// Longest wait for answers of the admin endpoint that are on their way after a hand-over.
 const ADMIN_END_MAX: Duration = Duration::from_secs(2);
 
+/// Longest wait for the access log.
+const LOG_END_MAX: Duration = Duration::from_secs(2);
+
 /// What the running parts share.
 pub(crate) struct Process {
     pub(crate) shared: Arc<Shared>,
@@ -108,7 +111,7 @@ impl Process {
 
     /// Stops: not ready, then no new connections, then waits for what is in flight. After a hand-over the successor is
     /// ready in our place, so the listeners close at once.
-    async fn leave(&self, end: End) {
+    async fn leave(self: &Arc<Self>, end: End) {
         let drain = self.shared.live.load().config.drain.clone();
         match end {
             End::Drain => {
@@ -120,7 +123,7 @@ impl Process {
             }
         }
         if let Some(mut listeners) = self.listeners.lock().await.take() {
-            listeners.close();
+            listeners.close().await;
         }
         let since = Instant::now();
         self.leave.send_replace(Some(Leaving {
@@ -135,6 +138,10 @@ impl Process {
         while self.shared.guard.total() > 0 && since.elapsed() < drain.timeout {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        let process = Arc::clone(self);
+        let flush = move || process.shared.access_log.flush(LOG_END_MAX);
+        // Only a panic in it would make it fail, and then there is nothing left to write.
+        let _ = tokio::task::spawn_blocking(flush).await;
         self.events
             .tell(&json!({"event": "drained", "connections_cut": self.shared.guard.total()}));
     }

@@ -165,10 +165,12 @@ impl Listeners {
             .collect()
     }
 
-    /// Stops accepting.
-    pub(crate) fn close(&mut self) {
+    /// Stops accepting; whoever was accepted is counted when this ends.
+    pub(crate) async fn close(&mut self) {
         for (_, running) in self.running.drain() {
             running.task.abort();
+            // The abort itself is the only way it ends.
+            let _ = running.task.await;
         }
     }
 }
