@@ -151,6 +151,7 @@ fn ten_upgrades_under_load_fail_no_request_and_the_old_processes_end() {
         processes.push(wait_for("a successor", || {
             site.weir.successors().get(round - 1).copied()
         }));
+        load.wait_answers(200);
     }
     let counts = load.finish();
     println!("answers over ten upgrades: {counts:?}");

@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::JoinHandle;
 
 use crate::h1::H1;
 use crate::h2c::H2;
 use crate::pki::Authority;
 use crate::tls::Client;
+use crate::wait::wait_for;
 
 /// An answer, whatever the protocol.
 #[derive(Debug)]
@@ -58,6 +59,7 @@ pub const KINDS: [Kind; 5] = [Kind::KeepAlive, Kind::Fresh, Kind::Tls, Kind::H2,
 /// Running clients; they stop with this value.
 pub struct Load {
     stop: Arc<AtomicBool>,
+    answered: Arc<AtomicU32>,
     clients: Vec<(Kind, JoinHandle<Result<u32, String>>)>,
 }
 
@@ -65,18 +67,33 @@ impl Load {
     /// Starts one client of each kind.
     pub fn start(plan: &Plan, authority: &Authority) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
+        let answered = Arc::new(AtomicU32::new(0));
         let client = |kind: Kind| {
-            let (plan, stop) = (plan.clone(), Arc::clone(&stop));
+            let (plan, stop, answered) = (plan.clone(), Arc::clone(&stop), Arc::clone(&answered));
             let alpn = if kind == Kind::H2Tls { "h2" } else { "http/1.1" };
             let tls = Client::trusting(authority, &[alpn]);
             let asks = move || match kind {
-                Kind::H2 | Kind::H2Tls => ask_h2(kind, &plan, &tls, &stop),
-                _ => ask_h1(kind, &plan, &tls, &stop),
+                Kind::H2 | Kind::H2Tls => ask_h2(kind, &plan, &tls, &stop, &answered),
+                _ => ask_h1(kind, &plan, &tls, &stop, &answered),
             };
             (kind, std::thread::spawn(asks))
         };
         let clients = KINDS.map(client).into();
-        Self { stop, clients }
+        Self {
+            stop,
+            answered,
+            clients,
+        }
+    }
+
+    /// Waits until the clients got this many answers more, or one of them has ended, which [`Self::finish`] will tell.
+    pub fn wait_answers(&self, count: u32) {
+        let start = self.answered.load(Ordering::Acquire);
+        wait_for("answers under load", || {
+            let enough = self.answered.load(Ordering::Acquire) - start >= count;
+            let ended = self.clients.iter().any(|(_, client)| client.is_finished());
+            (enough || ended).then_some(())
+        });
     }
 
     /// Stops and expects that every client was answered and saw nothing wrong. Gives the number of answers by kind.
@@ -113,7 +130,13 @@ fn connect(kind: Kind, plan: &Plan, tls: &Client) -> Result<H1, String> {
     Ok(H1::connect(plan.web))
 }
 
-fn ask_h1(kind: Kind, plan: &Plan, tls: &Client, stop: &AtomicBool) -> Result<u32, String> {
+fn ask_h1(
+    kind: Kind,
+    plan: &Plan,
+    tls: &Client,
+    stop: &AtomicBool,
+    answered: &AtomicU32,
+) -> Result<u32, String> {
     let mut client = connect(kind, plan, tls)?;
     let mut count = 0;
     for target in plan.targets.iter().cycle() {
@@ -131,6 +154,7 @@ fn ask_h1(kind: Kind, plan: &Plan, tls: &Client, stop: &AtomicBool) -> Result<u3
         };
         (plan.judge)(target, &answer)?;
         count += 1;
+        answered.fetch_add(1, Ordering::AcqRel);
         let ends = response
             .header("connection")
             .is_some_and(|value| value.eq_ignore_ascii_case("close"));
@@ -151,7 +175,13 @@ fn connect_h2(kind: Kind, plan: &Plan, tls: &Client) -> Result<H2, String> {
 
 /// A server that leaves says so with GOAWAY: a request above its last stream was not looked at and goes to a new
 /// connection (RFC 9113 section 6.8). Anything else that is not an answer is a failed request.
-fn ask_h2(kind: Kind, plan: &Plan, tls: &Client, stop: &AtomicBool) -> Result<u32, String> {
+fn ask_h2(
+    kind: Kind,
+    plan: &Plan,
+    tls: &Client,
+    stop: &AtomicBool,
+    answered: &AtomicU32,
+) -> Result<u32, String> {
     let scheme = if kind == Kind::H2Tls { "https" } else { "http" };
     let mut client = connect_h2(kind, plan, tls)?;
     let mut count = 0;
@@ -179,6 +209,7 @@ fn ask_h2(kind: Kind, plan: &Plan, tls: &Client, stop: &AtomicBool) -> Result<u3
         };
         (plan.judge)(target, &answer)?;
         count += 1;
+        answered.fetch_add(1, Ordering::AcqRel);
     }
     Ok(count)
 }
