@@ -4,7 +4,7 @@ import math
 import socket
 import unittest
 
-from harness import cases, load
+from harness import cases, load, steady
 from harness.process import Failed, Process, free_port
 
 WRK = """Running 1s test @ http://localhost:1/1k
@@ -24,6 +24,20 @@ status codes: 900 2xx, 0 3xx, 90 4xx, 0 5xx
 def taken(*costs):
     """Samples that differ only in their CPU per request."""
     return [cases.Sample(1, 0, 1.0, cost, 0.0, "") for cost in costs]
+
+
+class Steady(unittest.TestCase):
+    def test_what_h2load_did_not_send_is_no_failure_but_a_refusal_is(self):
+        tally = steady.Tally()
+        steady.read_h2load(H2LOAD, tally)
+        self.assertEqual((tally.requests, tally.failed, tally.unsent), (900, 90, 0))
+        steady.read_h2load(H2LOAD.replace("90 failed, 10 errored", "100 failed, 100 errored").replace("90 4xx", "0 4xx"), tally)
+        self.assertEqual((tally.requests, tally.failed, tally.unsent), (1800, 90, 100))
+
+    def test_wrk_counts_socket_errors_and_answers_that_the_check_did_not_like(self):
+        tally = steady.Tally()
+        steady.read_wrk(WRK + "checked: 2 mixed, 1 wrong (status 500)\n", tally)
+        self.assertEqual((tally.requests, tally.failed, tally.mixed), (2000, 11, 2))
 
 
 class Load(unittest.TestCase):

@@ -1,39 +1,41 @@
-//! Wires everything once: configuration, shared state, Pingora's server with our services, signals, drain, hand-over.
+//! Wires everything once: the first version, shared state, Pingora's server with our services.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex as StdMutex, OnceLock};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora_core::server::configuration::ServerConf;
-use pingora_core::server::{ListenFds, RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
+use pingora_core::server::{ListenFds, RunArgs, Server, ShutdownWatch};
 use pingora_core::services::Service;
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use weir_decide::guard::ConnectionGuard;
 use weir_decide::limit::Table;
-use weir_schema::config::{ConfigError, Document, check};
+use weir_schema::config::{ConfigError, Document};
 
 use crate::admin;
 use crate::claims::Claims;
+use crate::events::Events;
+use crate::handover::{self, Offer, Predecessor};
 use crate::listen::accept::Listeners;
-use crate::listen::inherit;
-use crate::live::{self, Shared};
+use crate::listen::inherit::Inherited;
+use crate::live::Shared;
+use crate::process::{Command, Process, Signals};
 use crate::reload::Reloader;
-use crate::sync::last_good::LastGood;
+use crate::sync::first::{self, First};
 use crate::telemetry::access_log::Writer;
 use crate::telemetry::registry::Metrics;
 use crate::upstream::probe;
 
 /// How to run a proxy.
 pub struct ProxyOptions {
-    /// The document.
-    pub document: Document,
+    /// The document, or why there is none: then only a last-known-good version can be served.
+    pub document: Result<Document, String>,
     /// File that SIGHUP and an empty reload read again; `None` when the document came from elsewhere.
     pub file: Option<PathBuf>,
+    /// Folder for last-known-good versions; without it the document's `node.state_dir`.
+    pub state_dir: Option<PathBuf>,
     /// Print events for people instead of JSON lines.
     pub human: bool,
 }
@@ -52,32 +54,21 @@ pub enum StartError {
     System(String),
 }
 
-/// Prints an event on standard output; JSON unless a person asked for text.
-fn announce(human: bool, event: &serde_json::Value) {
-    let line = if human {
-        admin::human_line(event)
-    } else {
-        event.to_string()
-    };
-    let mut out = std::io::stdout().lock();
-    // Nobody may be reading; the proxy serves all the same.
-    let _ = writeln!(out, "{line}");
-    let _ = out.flush();
+impl StartError {
+    /// What is wrong, a sentence each.
+    pub(crate) fn sentences(&self) -> Vec<String> {
+        match self {
+            Self::Compile(errors) => errors.clone(),
+            Self::Config(errors) => errors.iter().map(ToString::to_string).collect(),
+            Self::System(error) => vec![error.clone()],
+        }
+    }
 }
 
-/// Asks that listeners follow the current version; the answer says which could not.
-pub(crate) type ListenersChanged = oneshot::Sender<Result<(), Vec<String>>>;
-
-/// What the running parts share.
-pub(crate) struct Process {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) reloader: Reloader,
-    pub(crate) listeners: Mutex<Option<Listeners>>,
-    pub(crate) changed: mpsc::Sender<ListenersChanged>,
-    pub(crate) ready: watch::Sender<bool>,
-    pub(crate) drain: mpsc::Sender<()>,
-    stop: watch::Sender<bool>,
-    human: bool,
+impl From<std::io::Error> for StartError {
+    fn from(error: std::io::Error) -> Self {
+        Self::System(error.to_string())
+    }
 }
 
 /// Runs a proxy until a signal ends it.
@@ -87,40 +78,23 @@ pub(crate) struct Process {
 pub fn run_proxy(options: ProxyOptions) -> Result<(), StartError> {
     // Fails only when a provider was installed before, which then serves as well.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let metrics = Metrics::new().map_err(|error| StartError::System(error.to_string()))?;
-    let (config, live, document) = first_version(&options, &metrics)?;
-    let admin_address = config.admin.address;
-    let workers = config.node.workers.map_or_else(
+    let (predecessor, offer) = Predecessor::meet()?.unzip();
+    let (process, traffic, commands) = match assemble(options, offer) {
+        Ok(assembled) => assembled,
+        Err(error) => {
+            if let Some(predecessor) = predecessor {
+                predecessor.failed(error.sentences());
+            }
+            return Err(error);
+        }
+    };
+    if let Ok(mut kept) = process.predecessor.lock() {
+        *kept = predecessor;
+    }
+    let workers = process.shared.live.load().config.node.workers.map_or_else(
         || std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
         |workers| workers.get() as usize,
     );
-    let last_good = config.node.state_dir.as_deref().map(LastGood::new);
-    let table = Table::new(config.limits.table_keys);
-    let log =
-        Writer::start(metrics.log_dropped.clone()).map_err(|error| StartError::System(error.to_string()))?;
-    let shared = Arc::new(Shared {
-        live: ArcSwap::from_pointee(live),
-        access_log: log,
-        limits: table,
-        claims: Claims::default(),
-        held: Default::default(),
-        guard: ConnectionGuard::new(),
-        metrics,
-    });
-    shared.metrics.generation.set(1);
-    let (changed, changes) = mpsc::channel(16);
-    let (drain, drains) = mpsc::channel(1);
-    let (started, listening) = oneshot::channel();
-    let process = Arc::new(Process {
-        reloader: Reloader::new(Arc::clone(&shared), options.file.clone(), last_good, document),
-        shared,
-        listeners: Mutex::new(None),
-        changed,
-        ready: watch::channel(false).0,
-        drain,
-        stop: watch::channel(false).0,
-        human: options.human,
-    });
     let conf = ServerConf {
         threads: workers,
         work_stealing: true,
@@ -128,230 +102,127 @@ pub fn run_proxy(options: ProxyOptions) -> Result<(), StartError> {
     };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
+    let (started, listening) = oneshot::channel();
     server.add_service(Traffic {
-        process: Arc::clone(&process),
-        changes: Some(changes),
         started: Some(started),
+        ..traffic
     });
     server.add_service(admin::AdminService {
         process: Arc::clone(&process),
-        address: admin_address,
         listening: Some(listening),
     });
     let signals = Signals {
-        process,
-        drains: Mutex::new(drains),
+        process: Arc::clone(&process),
+        commands: Mutex::new(commands),
     };
     server.run(RunArgs {
         shutdown_signal: Box::new(signals),
     });
-    Ok(())
+    process
+        .failed
+        .get()
+        .map_or(Ok(()), |errors| Err(StartError::System(errors.join("\n"))))
 }
 
-type First = (weir_schema::config::checked::CheckedConfig, live::Live, Document);
+type Assembled = (Arc<Process>, Traffic, mpsc::Receiver<Command>);
 
-/// The version to begin with: the document, or the last one that worked when the state folder says that this one keeps
-/// failing.
-fn first_version(options: &ProxyOptions, metrics: &Metrics) -> Result<First, StartError> {
-    let config = check(&options.document).map_err(StartError::Config)?;
-    let mut document = options.document.clone();
-    let last_good = config.node.state_dir.as_deref().map(LastGood::new);
-    if let Some(last_good) = &last_good
-        && last_good.boots_failed_lately() >= 3
-        && let Some(kept) = last_good.load_previous()
-        && let Ok(older) = check(&kept)
-        && let Ok(live) = live::compile(older.clone(), None, metrics)
-    {
-        return Ok((older, live, kept));
-    }
-    if let Some(last_good) = &last_good {
-        last_good.boot_begins();
-    }
-    let live = match live::compile(config.clone(), None, metrics) {
-        Ok(live) => live,
-        Err(errors) => {
-            let kept = last_good.as_ref().and_then(LastGood::load);
-            let older = kept.and_then(|kept| Some((check(&kept).ok()?, kept)));
-            match older {
-                Some((older, kept)) if kept.text != document.text => {
-                    document = kept;
-                    live::compile(older, None, metrics).map_err(|_| compile_error(&errors))?
-                }
-                _ => return Err(compile_error(&errors)),
-            }
-        }
+/// Makes everything that needs no runtime: the first version, the admin endpoint's socket, shared state.
+fn assemble(options: ProxyOptions, offer: Option<Offer>) -> Result<Assembled, StartError> {
+    let metrics = Metrics::new().map_err(|error| StartError::System(error.to_string()))?;
+    let mut inherited = Inherited::take(offer.as_ref().map_or(&[], |offer| offer.sockets.as_slice()));
+    let generation = offer.as_ref().map_or(1, |offer| offer.generation);
+    let state_dir = options.state_dir.as_deref();
+    let offered = offer.and_then(|offer| Some((offer.document?, offer.fallback)));
+    let mut first = match offered {
+        // An upgrade changes the binary and nothing else: what it cannot serve, the old process goes on serving.
+        Some((document, fallback)) => First::handed_over(document.into(), state_dir, fallback, &metrics)?,
+        None => first::choose(options.document, state_dir, &metrics)?,
     };
-    Ok(((*live.config).clone(), live, document))
-}
-
-fn compile_error(errors: &[live::CompileError]) -> StartError {
-    StartError::Compile(errors.iter().map(ToString::to_string).collect())
+    first.live.generation = generation;
+    let config = Arc::clone(&first.live.config);
+    let admin_socket = inherited
+        .listen(None, config.admin.address)
+        .map_err(|error| StartError::System(format!("admin: {}: {error}", config.admin.address)))?;
+    admin_socket.set_nonblocking(true)?;
+    let shared = Arc::new(Shared {
+        access_log: Writer::start(metrics.log_dropped.clone())?,
+        limits: Table::new(config.limits.table_keys),
+        claims: Claims::default(),
+        held: Default::default(),
+        guard: ConnectionGuard::new(),
+        live: ArcSwap::from_pointee(first.live),
+        metrics,
+    });
+    shared
+        .metrics
+        .generation
+        .set(i64::try_from(generation).unwrap_or(i64::MAX));
+    let (commands, received) = mpsc::channel(16);
+    let reloader = Reloader::new(
+        Arc::clone(&shared),
+        options.file,
+        first.last_good,
+        first.document,
+        first.fallback,
+    );
+    let process = Arc::new(Process {
+        reloader,
+        shared,
+        listeners: Mutex::new(None),
+        ready: watch::channel(false).0,
+        commands,
+        events: Events::new(options.human),
+        leave: watch::channel(None).0,
+        handed_over: watch::channel(false).0,
+        admin_ended: watch::channel(false).0,
+        admin_socket,
+        predecessor: StdMutex::new(None),
+        program: handover::program(),
+        failed: OnceLock::new(),
+    });
+    let traffic = Traffic {
+        process: Arc::clone(&process),
+        inherited: Some(inherited),
+        started: None,
+    };
+    Ok((process, traffic, received))
 }
 
 /// The service that carries traffic.
 struct Traffic {
     process: Arc<Process>,
-    changes: Option<mpsc::Receiver<ListenersChanged>>,
+    inherited: Option<Inherited>,
     started: Option<oneshot::Sender<()>>,
 }
 
 #[async_trait]
 impl Service for Traffic {
-    async fn start_service(&mut self, _fds: Option<ListenFds>, _shutdown: ShutdownWatch, _per_fd: usize) {
+    async fn start_service(&mut self, _fds: Option<ListenFds>, mut shutdown: ShutdownWatch, _per_fd: usize) {
         let process = Arc::clone(&self.process);
-        let mut listeners = Listeners::new(Arc::clone(&process.shared), process.stop.subscribe());
-        match listeners.reconcile() {
-            Ok(addresses) => {
-                for (id, address) in addresses {
-                    let event = json!({"event": "listening", "listener": id.as_str(), "address": address.to_string()});
-                    announce(process.human, &event);
-                }
-            }
-            Err(errors) => {
-                announce(process.human, &json!({"event": "failed", "errors": errors}));
-                // The signal task sees it and ends the process.
-                let _ = process.drain.try_send(());
-                return;
-            }
+        let inherited = self.inherited.take().unwrap_or_default();
+        let mut listeners = Listeners::new(Arc::clone(&process.shared), process.leave.subscribe(), inherited);
+        let config = Arc::clone(&process.shared.live.load().config);
+        match listeners.prepare(&config.listeners) {
+            Ok(prepared) => listeners.commit(prepared),
+            Err(errors) => return process.cannot_start(errors),
+        }
+        for (id, address) in listeners.addresses() {
+            process.events.tell(
+                &json!({"event": "listening", "listener": id.as_str(), "address": address.to_string()}),
+            );
         }
         *process.listeners.lock().await = Some(listeners);
         tokio::spawn(probe::run(Arc::clone(&process.shared)));
         if let Some(started) = self.started.take() {
+            // The admin service ends only with the process.
             let _ = started.send(());
         }
-        let Some(mut changes) = self.changes.take() else {
-            return;
-        };
-        while let Some(done) = changes.recv().await {
-            let mut listeners = process.listeners.lock().await;
-            let result = listeners
-                .as_mut()
-                .map_or(Ok(()), |listeners| listeners.reconcile().map(|_| ()));
-            let _ = done.send(result);
-        }
+        // Listeners and connections are tasks of this service's runtime: it must last.
+        let _ = shutdown.changed().await;
     }
 
     fn name(&self) -> &str {
         "traffic"
-    }
-}
-
-impl Process {
-    /// Tells that everything is up.
-    pub(crate) fn is_ready(&self, admin: std::net::SocketAddr) {
-        self.ready.send_replace(true);
-        announce(
-            self.human,
-            &json!({"event": "listening", "listener": "admin", "address": admin.to_string()}),
-        );
-        announce(self.human, &json!({"event": "ready"}));
-        self.reloader.booted();
-        if std::env::var_os("WEIR_HANDED_OVER").is_some() {
-            // The process that handed its sockets over waits for this before it drains.
-            let parent = rustix::process::getppid();
-            if let Some(parent) = parent {
-                let _ = rustix::process::kill_process(parent, rustix::process::Signal::QUIT);
-            }
-        }
-    }
-
-    /// Stops: not ready, then no new connections, then waits for what is in flight.
-    async fn drain_all(&self) {
-        let drain = self.shared.live.load().config.drain.clone();
-        self.ready.send_replace(false);
-        tokio::time::sleep(drain.readiness_delay).await;
-        if let Some(listeners) = self.listeners.lock().await.as_mut() {
-            listeners.close();
-        }
-        self.stop.send_replace(true);
-        let deadline = Instant::now() + drain.timeout;
-        while self.shared.guard.total() > 0 && Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        announce(
-            self.human,
-            &json!({"event": "drained", "connections_cut": self.shared.guard.total()}),
-        );
-    }
-
-    /// Starts a new process on our sockets and waits until it serves. True when it does.
-    async fn hand_over(&self, quit: &mut tokio::signal::unix::Signal) -> bool {
-        let Some(Ok(sockets)) = self.listeners.lock().await.as_ref().map(Listeners::sockets) else {
-            return false;
-        };
-        let mut child = match inherit::hand_over(sockets) {
-            Ok(child) => child,
-            Err(error) => {
-                announce(
-                    self.human,
-                    &json!({"event": "upgrade_failed", "reason": error.to_string()}),
-                );
-                return false;
-            }
-        };
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-        loop {
-            if tokio::time::timeout(Duration::from_millis(50), quit.recv())
-                .await
-                .is_ok()
-            {
-                announce(self.human, &json!({"event": "handed_over", "pid": child.id()}));
-                return true;
-            }
-            let ended = matches!(child.try_wait(), Ok(Some(_)) | Err(_));
-            if ended || tokio::time::Instant::now() > deadline {
-                let _ = child.kill();
-                let _ = child.wait();
-                announce(
-                    self.human,
-                    &json!({"event": "upgrade_failed", "reason": "the new process did not become ready"}),
-                );
-                return false;
-            }
-        }
-    }
-}
-
-/// Our signals: TERM and INT drain, HUP reloads, USR2 hands over.
-struct Signals {
-    process: Arc<Process>,
-    drains: Mutex<mpsc::Receiver<()>>,
-}
-
-#[async_trait]
-impl ShutdownSignalWatch for Signals {
-    async fn recv(&self) -> ShutdownSignal {
-        let kinds = [
-            SignalKind::terminate(),
-            SignalKind::interrupt(),
-            SignalKind::hangup(),
-            SignalKind::user_defined2(),
-            SignalKind::quit(),
-        ];
-        let [Ok(mut term), Ok(mut int), Ok(mut hup), Ok(mut usr2), Ok(mut quit)] = kinds.map(signal) else {
-            return ShutdownSignal::FastShutdown;
-        };
-        let mut drains = self.drains.lock().await;
-        loop {
-            tokio::select! {
-                _ = term.recv() => break,
-                _ = int.recv() => break,
-                _ = drains.recv() => break,
-                _ = quit.recv() => {}
-                _ = hup.recv() => {
-                    self.process.shared.access_log.reopen();
-                    let outcome = self.process.reload_file().await;
-                    announce(self.process.human, &outcome.event());
-                }
-                _ = usr2.recv() => {
-                    if self.process.hand_over(&mut quit).await {
-                        break;
-                    }
-                }
-            }
-        }
-        self.process.drain_all().await;
-        ShutdownSignal::FastShutdown
     }
 }
 

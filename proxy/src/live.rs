@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use weir_decide::limit::{GlobalLimit, InFlight, Table, TenantLimits};
@@ -443,17 +443,6 @@ fn same<T>(old: Option<&Arc<T>>, new: Option<&Arc<T>>) -> bool {
         (None, None) => true,
         (Some(old), Some(new)) => Arc::ptr_eq(old, new),
         _ => false,
-    }
-}
-
-/// Swaps are made one at a time.
-#[derive(Default)]
-pub(crate) struct SwapLock(Mutex<()>);
-
-impl SwapLock {
-    pub(crate) fn run<T>(&self, swap: impl FnOnce() -> T) -> T {
-        let _held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        swap()
     }
 }
 

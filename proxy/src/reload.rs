@@ -1,24 +1,36 @@
-//! From a document to a swap: check, compile, swap once, keep as last-known-good. A failure changes nothing.
+//! From a document to a swap: check, compile, open listeners, swap once, keep as last-known-good. A failure changes nothing.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use serde_json::{Value, json};
 use weir_schema::config::{Document, check, diff};
 
-use crate::boot::{Process, read_document};
+use crate::boot::read_document;
 use crate::clock;
-use crate::live::{self, Live, Shared, SwapLock};
+use crate::live::{self, Live, Shared};
+use crate::process::Process;
+use crate::sync::first::Fallback;
 use crate::sync::last_good::LastGood;
 
-/// Makes swaps.
+/// Makes versions and keeps them.
 pub(crate) struct Reloader {
     shared: Arc<Shared>,
     file: Option<PathBuf>,
     last_good: Option<LastGood>,
-    lock: SwapLock,
-    current: Mutex<Document>,
+    /// Held by whoever changes the version, or hands it over.
+    alone: tokio::sync::Mutex<()>,
+    current: Mutex<Current>,
+    successor: OnceLock<u32>,
+}
+
+/// What is served.
+struct Current {
+    document: Document,
+    /// Whether it is what the program makes from its arguments.
+    from_start: bool,
+    fallback: Option<Fallback>,
 }
 
 /// What became of a reload.
@@ -54,8 +66,23 @@ impl Outcome {
     }
 }
 
+fn messages(errors: impl IntoIterator<Item = impl ToString>) -> Vec<Value> {
+    errors
+        .into_iter()
+        .map(|error| json!({"message": error.to_string()}))
+        .collect()
+}
+
 fn refused(message: impl ToString) -> Outcome {
-    Outcome::Refused(vec![json!({"message": message.to_string()})])
+    Outcome::Refused(messages([message.to_string()]))
+}
+
+/// A version that could be swapped in.
+struct Candidate {
+    document: Document,
+    live: Live,
+    diff: Value,
+    started: Instant,
 }
 
 impl Reloader {
@@ -63,172 +90,186 @@ impl Reloader {
         shared: Arc<Shared>,
         file: Option<PathBuf>,
         last_good: Option<LastGood>,
-        current: Document,
+        document: Document,
+        fallback: Option<Fallback>,
     ) -> Self {
+        shared.metrics.degraded.set(i64::from(fallback.is_some()));
+        let current = Current {
+            from_start: file.is_none() && fallback.is_none(),
+            document,
+            fallback,
+        };
         Self {
             shared,
             file,
             last_good,
-            lock: SwapLock::default(),
+            alone: tokio::sync::Mutex::default(),
             current: Mutex::new(current),
+            successor: OnceLock::new(),
         }
+    }
+
+    fn current(&self) -> std::sync::MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why an older version is served than the one that was asked for.
+    pub(crate) fn fallback(&self) -> Option<Fallback> {
+        self.current().fallback.clone()
     }
 
     /// The first version serves: it is the last that is known to be good.
-    pub(crate) fn booted(&self) {
+    ///
+    /// # Errors
+    /// When it cannot be kept.
+    pub(crate) fn booted(&self) -> std::io::Result<()> {
         if let Some(last_good) = &self.last_good {
             last_good.boot_succeeded();
-            last_good.store(&self.current.lock().unwrap_or_else(PoisonError::into_inner));
         }
+        self.keep()
     }
 
-    /// The document that is being served.
-    pub(crate) fn document(&self) -> Document {
-        self.current
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    /// Keeps what is served. An older version that stands in for a broken document is kept already.
+    fn keep(&self) -> std::io::Result<()> {
+        let Some(last_good) = &self.last_good else {
+            return Ok(());
+        };
+        let document = {
+            let current = self.current();
+            if current.fallback.is_some() {
+                return Ok(());
+            }
+            current.document.clone()
+        };
+        last_good.store(&document)
+    }
+
+    /// Waits until nobody else changes the version, and keeps others waiting.
+    pub(crate) async fn alone(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.alone.lock().await
+    }
+
+    /// The document for a process that takes over; `None` when it makes the same one from its arguments.
+    pub(crate) fn document_to_hand_over(&self) -> Option<Document> {
+        let current = self.current();
+        (!current.from_start).then(|| current.document.clone())
+    }
+
+    /// Another process serves from now on: no version is swapped here any more.
+    pub(crate) fn handed_over(&self, pid: u32) {
+        // Set once: only a process without a successor hands over.
+        let _ = self.successor.set(pid);
     }
 
     /// The file's document.
-    fn read(&self) -> Result<Document, Outcome> {
+    fn read(&self) -> Result<Document, Vec<Value>> {
         let Some(file) = &self.file else {
-            return Err(refused(
+            return Err(messages([
                 "this proxy was started without a file; send the document as the body",
-            ));
+            ]));
         };
-        read_document(file).map_err(|error| refused(format!("{}: {error}", file.display())))
+        read_document(file).map_err(|error| messages([format!("{}: {error}", file.display())]))
     }
 
-    /// Checks, compiles and swaps. Blocks while it compiles: call it off the workers.
-    pub(crate) fn reload(&self, text: Option<String>, dry_run: bool) -> (Outcome, Option<Arc<Live>>) {
-        self.lock.run(|| {
-            let document = match text {
-                Some(text) => Document {
-                    name: "body".to_owned(),
-                    base: self.document().base,
-                    text,
-                },
-                None => match self.read() {
-                    Ok(document) => document,
-                    Err(outcome) => return (self.count(outcome), None),
-                },
-            };
-            self.swap(document, dry_run)
+    /// Checks and compiles. Blocks while it compiles: call it off the workers.
+    fn prepare(&self, text: Option<String>) -> Result<Candidate, Vec<Value>> {
+        let started = Instant::now();
+        let document = match text {
+            Some(text) => Document {
+                name: "body".to_owned(),
+                base: self.current().document.base.clone(),
+                text,
+            },
+            None => self.read()?,
+        };
+        let config =
+            check(&document).map_err(|errors| errors.iter().map(|error| json!(error)).collect::<Vec<_>>())?;
+        let old = self.shared.live.load_full();
+        let diff = json!(diff(&old.config, &config));
+        let live = live::compile(config, Some(&old), &self.shared.metrics).map_err(messages)?;
+        Ok(Candidate {
+            document,
+            live,
+            diff,
+            started,
         })
     }
 
-    fn count(&self, outcome: Outcome) -> Outcome {
-        let result = match &outcome {
+    /// Swaps.
+    fn commit(&self, candidate: Candidate) -> Outcome {
+        let generation = candidate.live.generation;
+        self.shared.live.store(Arc::new(candidate.live));
+        self.shared.claims.forget();
+        let metrics = &self.shared.metrics;
+        metrics
+            .generation
+            .set(i64::try_from(generation).unwrap_or(i64::MAX));
+        metrics.last_reload.set(clock::unix_ms() as f64 / 1000.0);
+        metrics.degraded.set(0);
+        *self.current() = Current {
+            document: candidate.document,
+            from_start: false,
+            fallback: None,
+        };
+        Outcome::Swapped {
+            generation,
+            diff: candidate.diff,
+            compile_ms: u64::try_from(candidate.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    fn count(&self, outcome: &Outcome) {
+        let result = match outcome {
             Outcome::Checked { .. } => "checked",
             Outcome::Refused(_) => "refused",
             Outcome::Swapped { .. } => "swapped",
         };
         self.shared.metrics.reloads.with_label_values(&[result]).inc();
-        outcome
-    }
-
-    fn swap(&self, document: Document, dry_run: bool) -> (Outcome, Option<Arc<Live>>) {
-        let start = Instant::now();
-        let old = self.shared.live.load_full();
-        let config = match check(&document) {
-            Ok(config) => config,
-            Err(errors) => {
-                let errors = errors.iter().map(|error| json!(error)).collect();
-                return (self.count(Outcome::Refused(errors)), None);
-            }
-        };
-        let difference = json!(diff(&old.config, &config));
-        self.shared.claims.forget();
-        let live = match live::compile(config, Some(&old), &self.shared.metrics) {
-            Ok(live) => live,
-            Err(errors) => {
-                let errors = errors
-                    .iter()
-                    .map(|error| json!({"message": error.to_string()}))
-                    .collect();
-                return (self.count(Outcome::Refused(errors)), None);
-            }
-        };
-        if dry_run {
-            return (
-                self.count(Outcome::Checked {
-                    generation: old.generation,
-                    diff: difference,
-                }),
-                None,
-            );
-        }
-        let generation = live.generation;
-        self.shared.live.store(Arc::new(live));
-        self.shared
-            .metrics
-            .generation
-            .set(i64::try_from(generation).unwrap_or(i64::MAX));
-        self.shared
-            .metrics
-            .last_reload
-            .set(clock::unix_ms() as f64 / 1000.0);
-        if let Some(last_good) = &self.last_good {
-            last_good.store(&document);
-        }
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = document;
-        let compile_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        (
-            self.count(Outcome::Swapped {
-                generation,
-                diff: difference,
-                compile_ms,
-            }),
-            Some(old),
-        )
-    }
-
-    /// Puts back what a swap replaced: its listeners could not be started.
-    fn put_back(&self, old: Arc<Live>) {
-        self.shared
-            .metrics
-            .generation
-            .set(i64::try_from(old.generation).unwrap_or(i64::MAX));
-        self.shared.live.store(old);
     }
 }
 
 impl Process {
-    /// Reads the file again.
-    pub(crate) async fn reload_file(self: &Arc<Self>) -> Outcome {
-        self.reload(None, false).await
-    }
-
-    /// Reloads, listeners included: when one cannot be started, the old version is put back.
+    /// Reloads from `text`, or from the file, listeners included.
     pub(crate) async fn reload(self: &Arc<Self>, text: Option<String>, dry_run: bool) -> Outcome {
-        let process = Arc::clone(self);
-        let reloaded = tokio::task::spawn_blocking(move || process.reloader.reload(text, dry_run)).await;
-        let Ok((outcome, old)) = reloaded else {
-            return refused("the reload failed inside");
-        };
-        let Some(old) = old else { return outcome };
-        if let Err(errors) = self.apply_listeners().await {
-            self.reloader.put_back(old);
-            // The old listeners were serving before: they start again, or were never stopped.
-            let _ = self.apply_listeners().await;
-            return Outcome::Refused(
-                errors
-                    .into_iter()
-                    .map(|message| json!({"message": message}))
-                    .collect(),
-            );
-        }
+        let _alone = self.reloader.alone().await;
+        let outcome = self.reload_alone(text, dry_run).await;
+        self.reloader.count(&outcome);
         outcome
     }
 
-    async fn apply_listeners(&self) -> Result<(), Vec<String>> {
-        let (done, result) = tokio::sync::oneshot::channel();
-        if self.changed.send(done).await.is_err() {
-            return Err(vec!["the proxy is stopping".to_owned()]);
+    async fn reload_alone(self: &Arc<Self>, text: Option<String>, dry_run: bool) -> Outcome {
+        if let Some(pid) = self.reloader.successor.get() {
+            return refused(format!("process {pid} took over: ask again, it will answer"));
         }
-        result
-            .await
-            .unwrap_or_else(|_| Err(vec!["the proxy is stopping".to_owned()]))
+        let process = Arc::clone(self);
+        let prepared = tokio::task::spawn_blocking(move || process.reloader.prepare(text)).await;
+        let candidate = match prepared {
+            Ok(Ok(candidate)) => candidate,
+            Ok(Err(errors)) => return Outcome::Refused(errors),
+            Err(_) => return refused("the reload failed inside"),
+        };
+        if dry_run {
+            return Outcome::Checked {
+                generation: self.shared.live.load().generation,
+                diff: candidate.diff,
+            };
+        }
+        let outcome = {
+            let mut listeners = self.listeners.lock().await;
+            let Some(listeners) = listeners.as_mut() else {
+                return refused("the proxy is starting or stopping");
+            };
+            let sockets = match listeners.prepare(&candidate.live.config.listeners) {
+                Ok(sockets) => sockets,
+                Err(errors) => return Outcome::Refused(messages(errors)),
+            };
+            let outcome = self.reloader.commit(candidate);
+            listeners.commit(sockets);
+            outcome
+        };
+        let process = Arc::clone(self);
+        let kept = tokio::task::spawn_blocking(move || process.reloader.keep()).await;
+        self.tell_not_kept(kept.unwrap_or(Ok(())));
+        outcome
     }
 }

@@ -96,6 +96,34 @@ fn h2_uploads_arrive_identical_with_and_without_length() {
 }
 
 #[test]
+fn an_attack_at_the_end_of_a_megabyte_reaches_no_origin_whatever_the_framing() {
+    let site = Site::start();
+    let mut body = format!("a={}", "x".repeat(1_000_000)).into_bytes();
+    body.extend_from_slice(b"&q=1%27%20OR%20%271%27%3D%271");
+    let head = "POST / HTTP/1.1\r\nHost: acme.test\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+    let mut chunked = format!("{head}Transfer-Encoding: chunked\r\n\r\n").into_bytes();
+    for chunk in body.chunks(40_000) {
+        chunked.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+        chunked.extend_from_slice(chunk);
+        chunked.extend_from_slice(b"\r\n");
+    }
+    chunked.extend_from_slice(b"0\r\n\r\n");
+    let mut h1 = site.weir.client().deadline(std::time::Duration::from_secs(30));
+    assert_eq!(h1.roundtrip(&chunked).status, 403, "h1, chunked");
+    for with_length in [true, false] {
+        let mut h2 = H2::prior_knowledge(site.weir.address("web")).unwrap();
+        let mut request =
+            Request::post("http://acme.test/").header("content-type", "application/x-www-form-urlencoded");
+        if with_length {
+            request = request.header("content-length", body.len());
+        }
+        let response = h2.request(request.body(()).unwrap(), &body, None).unwrap();
+        assert_eq!(response.status, 403, "h2, length {with_length}");
+    }
+    assert_eq!(site.origin.bytes_in(), 0);
+}
+
+#[test]
 fn downloads_arrive_identical_on_h1_and_h2() {
     let body_of = |target: &str| noise(target[2..].parse().unwrap(), 5);
     let site = site(Origin::answering(move |seen| {

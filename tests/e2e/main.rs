@@ -2,7 +2,6 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod basics;
-#[cfg(feature = "pending")]
 mod bodies;
 mod config_keys;
 mod framing;
@@ -18,7 +17,6 @@ mod retry;
 mod slow;
 mod tenants;
 mod tls;
-#[cfg(feature = "pending")]
 mod upgrade;
 mod waf;
 

@@ -57,3 +57,58 @@ fn metrics_count_what_passed_and_what_was_refused() {
         "{text}"
     );
 }
+
+#[test]
+fn promtool_finds_nothing_wrong_with_the_metrics() {
+    let Ok(mut promtool) = std::process::Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+    else {
+        assert_ne!(
+            std::env::var("CI").as_deref(),
+            Ok("true"),
+            "promtool is missing: .ci/setup installs it"
+        );
+        eprintln!("not checked: promtool is not installed (.ci/setup installs it)");
+        return;
+    };
+    // Every kind of series: answered, refused, by a rule, on HTTP/2, at an upstream that fails.
+    let site = Site::with(|config| {
+        config
+            .set(
+                "/tenants/0/routes/-",
+                json!({ "id": "down", "path_prefix": "/down", "pool": "down" }),
+            )
+            .set("/tenants/0/routes/0/path_prefix", "/up")
+            .set(
+                "/pools/-",
+                json!({ "id": "down", "endpoints": ["127.0.0.1:9"], "retry": { "retries_max": 1 } }),
+            )
+            .set("/pools/0/health", json!({ "path": "/" }))
+    });
+    let mut client = site.weir.client();
+    assert_eq!(client.get("/up").status, 200);
+    assert_eq!(client.get("/up?id=1%27%20OR%20%271%27=%271").status, 403);
+    assert_eq!(client.get("/down").status, 502);
+    let mut h2 = weir_tests::h2c::H2::prior_knowledge(site.weir.address("web")).unwrap();
+    assert_eq!(h2.get("http://acme.test/up").unwrap().status, 200);
+    drop(site.weir.admin_post("/reload", "{"));
+    let metrics = wait_for("the requests in the metrics", || {
+        let metrics = site.weir.admin_get("/metrics").text();
+        (metrics.contains("protocol=\"h2\"") && metrics.contains("weir_waf_matches_total{"))
+            .then_some(metrics)
+    });
+    let input = promtool.stdin.take().expect("a piped input");
+    std::io::Write::write_all(&mut &input, metrics.as_bytes()).expect("promtool reads");
+    drop(input);
+    let output = promtool.wait_with_output().expect("promtool ends");
+    let said = [output.stdout, output.stderr].concat();
+    assert!(
+        output.status.success() && said.is_empty(),
+        "{}\n{metrics}",
+        String::from_utf8_lossy(&said)
+    );
+}

@@ -3,7 +3,9 @@
 use rustix::process::Signal;
 use serde_json::json;
 use weir_tests::config::Config;
+use weir_tests::load::{Load, Plan};
 use weir_tests::origin::{Answer, Origin};
+use weir_tests::pki::{Authority, Identity};
 use weir_tests::wait::wait_for;
 use weir_tests::weir::Weir;
 
@@ -136,50 +138,124 @@ fn a_listener_comes_and_goes_with_the_document() {
     assert_eq!(site.weir.client().get("/").status, 200);
 }
 
+/// Version `number` sends to the origin of its parity, has a quota of its own and refuses a probe for its parity by a rule
+/// of its own: an answer must agree with itself.
+struct Versions {
+    origins: [Origin; 2],
+    certificates: [Identity; 2],
+}
+
+impl Versions {
+    fn new(authority: &Authority) -> Self {
+        Self {
+            origins: ["even", "odd"].map(|name| Origin::answering(move |_| Answer::text(name))),
+            certificates: [0, 1].map(|_| authority.issue(&["acme.test"])),
+        }
+    }
+
+    fn files(&self) -> Vec<(String, String)> {
+        let rule = |parity: usize| {
+            format!(
+                "SecRule ARGS:probe \"@streq {parity}\" \"id:{},phase:1,deny,status:403\"\n",
+                900 + parity
+            )
+        };
+        let parts = self
+            .certificates
+            .iter()
+            .enumerate()
+            .flat_map(|(parity, identity)| {
+                [
+                    (format!("{parity}.pem"), identity.cert_pem.clone()),
+                    (format!("{parity}.key"), identity.key_pem.clone()),
+                    (format!("{parity}.conf"), rule(parity)),
+                ]
+            });
+        parts.collect()
+    }
+
+    fn document(&self, number: usize) -> Config {
+        let parity = number % 2;
+        Config::with_origin(self.origins[parity].address())
+            .with_tls(&format!("{parity}.pem"), &format!("{parity}.key"))
+            .set(
+                "/tenants/0/limits/tenant",
+                json!({ "requests": 1_000_000 + number, "window_ms": 1000 }),
+            )
+            .set(
+                "/rule_sets",
+                json!([ { "id": "own", "files": [format!("{parity}.conf")] } ]),
+            )
+            .set("/tenants/0/waf/rule_set", "own")
+            .set("/tenants/0/routes/0/id", format!("route-{number}"))
+    }
+
+    /// Documents that must be refused.
+    fn faulty(&self, number: usize) -> String {
+        let sound = self.document(number);
+        match number % 5 {
+            0 => "{".to_owned(),
+            1 => sound.set("/tenants/0/routes/0/pool", "nowhere").text(),
+            2 => sound.set("/tenants/0/waf/rules", json!(["missing.conf"])).text(),
+            3 => sound
+                .set("/tenants/0/tls/certificates/0/cert_file", "missing.pem")
+                .text(),
+            _ => {
+                let taken = self.origins[0].address().to_string();
+                sound
+                    .set("/listeners/-", json!({ "id": "taken", "address": taken }))
+                    .text()
+            }
+        }
+    }
+}
+
+fn agrees(target: &str, answer: &weir_tests::load::Answer) -> Result<(), String> {
+    let number = answer.policy.split_once("q=").and_then(|(_, rest)| {
+        let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+        digits.parse::<usize>().ok()
+    });
+    let parity = number.ok_or_else(|| format!("no quota: {answer:?}"))? % 2;
+    let refused = target.ends_with(&format!("probe={parity}"));
+    let expected = if refused { 403 } else { 200 };
+    let sound = answer.status == expected && (refused || answer.body == ["even", "odd"][parity]);
+    sound
+        .then_some(())
+        .ok_or_else(|| format!("two versions in one answer to {target}: {answer:?}"))
+}
+
 #[test]
 fn no_request_fails_or_sees_two_versions_while_documents_change() {
-    // Each version sends to an origin of its own and sets a limit of its own: an answer must agree with itself.
-    let origins = [
-        Origin::answering(|_| Answer::text("a")),
-        Origin::answering(|_| Answer::text("b")),
-    ];
-    let version = |index: usize| {
-        let quota = [1_000_000, 2_000_000][index];
-        Config::with_origin(origins[index].address()).set(
-            "/tenants/0/limits/tenant",
-            json!({ "requests": quota, "window_ms": 1000 }),
-        )
+    let authority = Authority::new("test authority");
+    let versions = Versions::new(&authority);
+    let files = versions.files();
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_str()))
+        .collect();
+    let weir = Weir::start_with_files(&versions.document(0), &files);
+    let plan = Plan {
+        web: weir.address("web"),
+        websecure: weir.address("websecure"),
+        targets: &["/", "/?probe=0", "/?probe=1"],
+        judge: agrees,
     };
-    let weir = Weir::start(&version(0));
-    let stop = std::sync::atomic::AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let load = [0; 4].map(|_| {
-            scope.spawn(|| {
-                let mut client = weir.client();
-                let mut count = 0;
-                while !stop.load(std::sync::atomic::Ordering::Acquire) {
-                    let answer = client.get("/");
-                    let policy = answer.header("ratelimit-policy").unwrap_or_default().to_owned();
-                    let quota = if answer.text() == "a" {
-                        "1000000"
-                    } else {
-                        "2000000"
-                    };
-                    assert_eq!(answer.status, 200);
-                    assert!(policy.contains(quota), "{} with {policy}", answer.text());
-                    count += 1;
-                }
-                count
-            })
-        });
-        for round in 1..=20 {
-            weir.reload(&version(round % 2));
-            assert_eq!(weir.admin_post("/reload", "{").status, 422);
-        }
-        stop.store(true, std::sync::atomic::Ordering::Release);
-        let counts = load.map(|thread| thread.join().expect("a client saw a fault"));
-        assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
-    });
+    let load = Load::start(&plan, &authority);
+    let client = weir_tests::tls::Client::trusting(&authority, &["http/1.1"]);
+    for number in 1..=20 {
+        let generation = weir.reload(&versions.document(number))["generation"].clone();
+        let served = client.connect(plan.websecure, "acme.test").unwrap();
+        assert_eq!(
+            served.conn.peer_certificates().unwrap()[0],
+            versions.certificates[number % 2].cert
+        );
+        let refused = weir.admin_post("/reload", &versions.faulty(number));
+        assert_eq!(refused.status, 422, "{}", refused.text());
+        assert!(refused.text().contains("message"), "{}", refused.text());
+        assert_eq!(weir.admin_get("/config").json()["generation"], generation);
+        load.wait_answers(100);
+    }
+    println!("answers over twenty reloads: {:?}", load.finish());
 }
 
 #[test]

@@ -1,14 +1,19 @@
 //! The end of a process: nothing in flight is lost.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use serde_json::json;
+use weir_tests::config::Config;
+use weir_tests::load::{Load, Plan};
 use weir_tests::origin::{Answer, Origin};
+use weir_tests::pki::Authority;
+use weir_tests::wait::wait_for;
+use weir_tests::weir::{Weir, has_ended, run};
 
 use crate::Site;
 
-fn slow_site(change: impl FnOnce(weir_tests::config::Config) -> weir_tests::config::Config) -> Site {
+fn slow_site(change: impl FnOnce(Config) -> Config) -> Site {
     let origin = Origin::answering(|seen| match seen.target.as_str() {
         "/slow" => Answer::text("done").delayed(Duration::from_secs(1)),
         _ => Answer::text("ok"),
@@ -23,7 +28,7 @@ fn sigterm_ends_what_is_in_flight_and_then_the_process() {
     client
         .send("GET /slow HTTP/1.1\r\nHost: acme.test\r\n\r\n")
         .unwrap();
-    weir_tests::wait::wait_for("the request at the origin", || {
+    wait_for("the request at the origin", || {
         (site.origin.bytes_in() > 0).then_some(())
     });
     site.weir.signal(Signal::TERM);
@@ -38,7 +43,7 @@ fn an_idle_process_ends_at_once() {
     let mut site = slow_site(|config| config);
     let mut idle = site.weir.client();
     assert_eq!(idle.get("/").status, 200);
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     site.weir.signal(Signal::TERM);
     assert!(site.weir.wait_exit().success());
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
@@ -50,7 +55,7 @@ fn readiness_goes_false_before_the_listeners_close() {
     let site = slow_site(|config| config.set("/drain/readiness_delay_ms", 1500));
     assert_eq!(site.weir.admin_get("/readyz").status, 200);
     site.weir.signal(Signal::TERM);
-    weir_tests::wait::wait_for("readiness to go", || {
+    wait_for("readiness to go", || {
         (site.weir.admin_get("/readyz").status == 503).then_some(())
     });
     assert_eq!(
@@ -67,65 +72,174 @@ fn a_drain_ends_at_its_deadline() {
     let mut site = Site::over(origin, |config| config.set("/drain/timeout_ms", 500));
     let mut client = site.weir.client();
     client.send("GET / HTTP/1.1\r\nHost: acme.test\r\n\r\n").unwrap();
-    weir_tests::wait::wait_for("the request at the origin", || {
+    wait_for("the request at the origin", || {
         (site.origin.bytes_in() > 0).then_some(())
     });
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     site.weir.signal(Signal::TERM);
     site.weir.wait_exit();
     assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
 }
 
 #[test]
-fn a_hand_over_under_load_fails_no_request() {
-    // The new process finds its sockets by the address in the document, so the port must be known beforehand.
-    let free = || {
-        std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-    };
-    let (web, admin) = (free(), free());
-    let mut site = Site::with(|config| {
-        config
-            .set("/listeners/0/address", web.to_string())
-            .set("/admin/address", admin.to_string())
+fn an_idle_connection_may_send_one_more_request_and_is_told_to_close() {
+    let mut site = slow_site(|config| config.set("/drain/idle_grace_ms", 3000));
+    let (mut idle, mut silent) = (site.weir.client(), site.weir.client());
+    assert_eq!((idle.get("/").status, silent.get("/").status), (200, 200));
+    let start = Instant::now();
+    site.weir.signal(Signal::TERM);
+    wait_for("the listener to close", || {
+        std::net::TcpStream::connect(site.weir.address("web")).err()
     });
-    let stop = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let load = [true, true, false, false].map(|keep_alive| {
-            scope.spawn({
-                let stop = &stop;
-                move || send_until(web, keep_alive, stop)
-            })
-        });
-        site.weir.signal(Signal::USR2);
-        let successor = weir_tests::wait::wait_for("a successor", || site.weir.successor());
-        assert_ne!(successor, site.weir.pid());
-        assert!(site.weir.wait_exit().success());
-        std::thread::sleep(Duration::from_millis(200));
-        stop.store(true, Ordering::Release);
-        for client in load {
-            assert!(client.join().expect("a client saw a failed request") > 0);
-        }
-    });
-    assert_eq!(weir_tests::h1::H1::connect(web).get("/").status, 200);
+    let last = idle.get("/");
+    assert_eq!((last.status, last.header("connection")), (200, Some("close")));
+    assert!(silent.closes_within(Duration::from_secs(5)));
+    assert!(start.elapsed() >= Duration::from_secs(3), "{:?}", start.elapsed());
+    assert!(site.weir.wait_exit().success());
 }
 
-/// Sends GETs until told to stop, on one connection for as long as the server keeps it or on a new one each.
-fn send_until(web: std::net::SocketAddr, keep_alive: bool, stop: &AtomicBool) -> u32 {
-    let mut client = weir_tests::h1::H1::connect(web);
-    let mut count = 0;
-    while !stop.load(Ordering::Acquire) {
-        let response = client.get("/");
-        assert_eq!(response.status, 200);
-        count += 1;
-        let ends = response
-            .header("connection")
-            .is_some_and(|value| value.eq_ignore_ascii_case("close"));
-        if ends || !keep_alive {
-            client = weir_tests::h1::H1::connect(web);
-        }
+#[test]
+fn a_second_signal_ends_at_once() {
+    let origin = Origin::answering(|_| Answer::text("late").delayed(Duration::from_secs(20)));
+    let mut site = Site::over(origin, |config| config);
+    let mut client = site.weir.client();
+    client.send("GET / HTTP/1.1\r\nHost: acme.test\r\n\r\n").unwrap();
+    wait_for("the request at the origin", || {
+        (site.origin.bytes_in() > 0).then_some(())
+    });
+    let start = Instant::now();
+    site.weir.signal(Signal::TERM);
+    wait_for("the drain to begin", || {
+        (site.weir.admin_get("/readyz").status == 503).then_some(())
+    });
+    site.weir.signal(Signal::TERM);
+    site.weir.wait_exit();
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+}
+
+/// A site with a cleartext and a TLS listener.
+fn secure_site(authority: &Authority) -> Site {
+    let identity = authority.issue(&["acme.test"]);
+    let origin = Origin::start();
+    let config = Config::with_origin(origin.address()).with_tls("acme.pem", "acme.key");
+    let files = [
+        ("acme.pem", identity.cert_pem.as_str()),
+        ("acme.key", identity.key_pem.as_str()),
+    ];
+    let weir = Weir::start_with_files(&config, &files);
+    Site { origin, weir }
+}
+
+#[test]
+fn ten_upgrades_under_load_fail_no_request_and_the_old_processes_end() {
+    let authority = Authority::new("test authority");
+    let mut site = secure_site(&authority);
+    let plan = Plan {
+        web: site.weir.address("web"),
+        websecure: site.weir.address("websecure"),
+        targets: &["/"],
+        judge: |_, answer| {
+            let whole = answer.status == 200 && answer.body == "ok";
+            whole.then_some(()).ok_or_else(|| format!("{answer:?}"))
+        },
+    };
+    let load = Load::start(&plan, &authority);
+    let mut processes = vec![site.weir.pid()];
+    for round in 1..=10 {
+        let (code, said) = site.weir.upgrade();
+        assert_eq!(code, Some(0), "upgrade {round}: {said}");
+        processes.push(wait_for("a successor", || {
+            site.weir.successors().get(round - 1).copied()
+        }));
+        load.wait_answers(200);
     }
-    count
+    let counts = load.finish();
+    println!("answers over ten upgrades: {counts:?}");
+    assert!(site.weir.wait_exit().success());
+    let last = processes.pop().expect("the last process");
+    for pid in processes {
+        wait_for("an old process to end", || has_ended(pid).then_some(()));
+    }
+    assert!(!has_ended(last));
+    assert_eq!(site.weir.client().get("/").status, 200);
+}
+
+#[test]
+fn sigusr2_hands_over_and_the_successor_answers_on_the_admin_endpoint() {
+    let mut site = slow_site(|config| config);
+    let (web, admin) = (site.weir.address("web"), site.weir.address("admin"));
+    site.weir.signal(Signal::USR2);
+    let successor = wait_for("a successor", || site.weir.successors().pop());
+    assert!(site.weir.wait_exit().success());
+    assert_ne!(successor, site.weir.pid());
+    assert_eq!(
+        (site.weir.address("web"), site.weir.address("admin")),
+        (web, admin)
+    );
+    assert_eq!(site.weir.admin_get("/readyz").status, 200);
+    assert_eq!(site.weir.client().get("/").status, 200);
+}
+
+#[test]
+fn an_upgrade_keeps_the_version_that_is_served() {
+    let mut site = slow_site(|config| config);
+    let suspended = Config::with_origin(site.origin.address()).set("/tenants/0/state", "suspended");
+    let generation = site.weir.reload(&suspended)["generation"].clone();
+    // The file says otherwise: an upgrade does not read it.
+    let (code, said) = site.weir.upgrade();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(site.weir.wait_exit().success());
+    assert_eq!(site.weir.client().get("/").status, 403);
+    assert_eq!(site.weir.admin_get("/config").json()["generation"], generation);
+}
+
+#[test]
+fn an_upgrade_that_cannot_serve_says_why_and_the_old_process_serves_on() {
+    let origin = Origin::start();
+    let config = Config::with_origin(origin.address())
+        .set("/rule_sets", json!([ { "id": "own", "files": ["own.conf"] } ]))
+        .set("/tenants/0/waf/rule_set", "own");
+    let sound = "SecAction \"id:1,phase:1,pass\"\n";
+    let weir = Weir::start_with_files(&config, &[("own.conf", sound)]);
+    let site = Site { origin, weir };
+    assert_eq!(site.weir.client().get("/").status, 200);
+    site.weir
+        .write("own.conf", "SecRule ARGS \"@rx (\" \"id:1,phase:2,deny\"\n");
+    let (code, said) = site.weir.upgrade();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("own.conf") && said.contains("serves on"), "{said}");
+    assert_eq!(site.weir.client().get("/").status, 200);
+    assert_eq!(site.weir.admin_get("/readyz").status, 200);
+    assert_eq!(site.weir.successors(), []);
+    site.weir.write("own.conf", sound);
+    assert_eq!(site.weir.upgrade().0, Some(0), "the next try may succeed");
+}
+
+#[test]
+fn a_tunnel_lives_on_in_the_old_process_until_the_drain_ends() {
+    let origin = Origin::answering(|_| Answer::websocket_echo());
+    let mut site = Site::over(origin, |config| {
+        config
+            .set("/tenants/0/routes/0/upgrade", true)
+            .set("/drain/timeout_ms", 3000)
+    });
+    let mut socket = site.weir.client();
+    let upgraded = socket
+        .roundtrip("GET / HTTP/1.1\r\nHost: acme.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    assert_eq!(upgraded.status, 101);
+    assert_eq!(site.weir.upgrade().0, Some(0));
+    socket.send("ping").unwrap();
+    assert_eq!(socket.take_bytes(4), b"ping");
+    assert!(socket.closes_within(Duration::from_secs(8)));
+    assert!(site.weir.wait_exit().success());
+}
+
+#[test]
+fn a_command_that_reaches_no_proxy_says_so() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap().to_string();
+    drop(free);
+    let (code, said) = run(&["proxy", "--upgrade", "--admin", &address]);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains(&address), "{said}");
 }

@@ -7,6 +7,7 @@
 pub mod config;
 pub mod h1;
 pub mod h2c;
+pub mod load;
 pub mod origin;
 pub mod pki;
 pub mod tls;

@@ -25,7 +25,7 @@ const START_PATIENCE: Duration = Duration::from_secs(30);
 struct Output {
     listening: HashMap<String, SocketAddr>,
     ready: bool,
-    successor: Option<Pid>,
+    successors: Vec<Pid>,
     log: String,
 }
 
@@ -153,9 +153,15 @@ impl Weir {
         Pid::from_child(&self.child)
     }
 
-    /// The process that took over the listeners, once there is one.
-    pub fn successor(&self) -> Option<Pid> {
-        self.output().successor
+    /// The processes that took over the listeners, one after the other.
+    pub fn successors(&self) -> Vec<Pid> {
+        self.output().successors.clone()
+    }
+
+    /// Runs `weir proxy --upgrade` for this proxy; gives its exit code and what it printed.
+    pub fn upgrade(&self) -> (Option<i32>, String) {
+        let admin = self.address("admin").to_string();
+        run(&["proxy", "--upgrade", "--admin", &admin])
     }
 
     /// Waits for the end of the process.
@@ -181,7 +187,7 @@ impl Drop for Weir {
         // It may have ended already; then there is nothing to stop.
         drop(self.child.kill());
         drop(self.child.wait());
-        if let Some(pid) = self.successor() {
+        for pid in self.successors() {
             // It may have ended by itself.
             let _ = kill_process(pid, Signal::KILL);
         }
@@ -212,7 +218,9 @@ fn follow(pipe: Option<impl Read + Send + 'static>, output: &Arc<Mutex<Output>>)
                 Some("ready") => output.ready = true,
                 Some("handed_over") => {
                     let pid = event.as_ref().and_then(|event| event["pid"].as_i64());
-                    output.successor = pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+                    output
+                        .successors
+                        .extend(pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)));
                 }
                 _ => {}
             }
@@ -220,6 +228,26 @@ fn follow(pipe: Option<impl Read + Send + 'static>, output: &Arc<Mutex<Output>>)
             output.log.push('\n');
         }
     });
+}
+
+/// Runs `weir` with these arguments to its end; gives its exit code and what it printed on both outputs.
+pub fn run(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(binary())
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("run weir");
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    (output.status.code(), text.concat())
+}
+
+/// Whether a process has ended; one that nobody has waited for yet has.
+pub fn has_ended(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+    // The state is the field behind the name, which stands in parentheses.
+    stat.map_or(true, |stat| {
+        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z'))
+    })
 }
 
 /// The binary under test: `WEIR_BIN`, or the one of this build, brought up to date once.

@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod arrows;
+mod dependencies;
 mod files;
 mod layout;
 mod room_table;

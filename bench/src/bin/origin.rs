@@ -1,7 +1,7 @@
 //! The upstream of the load runs: one thread, keep-alive, fixed answers, loopback only.
 //!
-//! `weir-bench-origin [PORT]` binds 127.0.0.1:PORT (0, the default, lets the kernel choose), prints
-//! `{"event":"listening","address":"127.0.0.1:PORT"}` and serves until it is stopped.
+//! `weir-bench-origin [PORT [NAME]]` binds 127.0.0.1:PORT (0, the default, lets the kernel choose), prints
+//! `{"event":"listening","address":"127.0.0.1:PORT"}` and serves until it is stopped. NAME goes into the field `server`.
 //!
 //! `/64k` and `/1m` answer with that many bytes, every other path with 1 KiB. A body with `content-length` is read
 //! and dropped; a chunked one is answered with 411, because no load here sends one. It is no general server: heads
@@ -32,9 +32,9 @@ struct Answer {
 }
 
 impl Answer {
-    fn of(body_bytes: usize) -> Self {
+    fn of(body_bytes: usize, name: &str) -> Self {
         let mut bytes = format!(
-            "HTTP/1.1 200 OK\r\nserver: origin\r\ncontent-type: application/octet-stream\r\ncontent-length: {body_bytes}\r\n\r\n"
+            "HTTP/1.1 200 OK\r\nserver: {name}\r\ncontent-type: application/octet-stream\r\ncontent-length: {body_bytes}\r\n\r\n"
         )
         .into_bytes();
         let head_bytes = bytes.len();
@@ -105,19 +105,24 @@ fn main() -> io::Result<()> {
         Some(Ok(port)) => port,
         Some(Err(error)) => return Err(io::Error::new(io::ErrorKind::InvalidInput, error)),
     };
+    let name = std::env::args().nth(2).unwrap_or_else(|| "origin".to_owned());
+    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        let error = "NAME must be of a-z A-Z 0-9";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
+    }
     tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()?
-        .block_on(serve(port))
+        .block_on(serve(port, &name))
 }
 
-async fn serve(port: u16) -> io::Result<()> {
+async fn serve(port: u16, name: &str) -> io::Result<()> {
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
     announce(listener.local_addr()?)?;
     let answers = Arc::new(Answers {
-        one_kib: Answer::of(1024),
-        kib_64: Answer::of(64 * 1024),
-        one_mib: Answer::of(1024 * 1024),
+        one_kib: Answer::of(1024, name),
+        kib_64: Answer::of(64 * 1024, name),
+        one_mib: Answer::of(1024 * 1024, name),
     });
     let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
@@ -221,9 +226,9 @@ mod tests {
         let server = tokio::spawn(async move {
             let (stream, _) = listener.accept().await.unwrap();
             let answers = Answers {
-                one_kib: Answer::of(1024),
-                kib_64: Answer::of(65_536),
-                one_mib: Answer::of(1_048_576),
+                one_kib: Answer::of(1024, "origin"),
+                kib_64: Answer::of(65_536, "origin"),
+                one_mib: Answer::of(1_048_576, "origin"),
             };
             converse(stream, &answers).await
         });
@@ -236,13 +241,13 @@ mod tests {
         client.read_to_end(&mut got).await.unwrap();
         server.await.unwrap().unwrap();
         let expected = [
-            Answer::of(1024).bytes,
-            Answer::of(65_536)
+            Answer::of(1024, "origin").bytes,
+            Answer::of(65_536, "origin")
                 .bytes
-                .get(..Answer::of(65_536).head_bytes)
+                .get(..Answer::of(65_536, "origin").head_bytes)
                 .unwrap()
                 .to_vec(),
-            Answer::of(1024).bytes,
+            Answer::of(1024, "origin").bytes,
         ]
         .concat();
         assert_eq!(got, expected);

@@ -3,17 +3,22 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use weir_proxy::{ProxyOptions, StartError, read_document, run_proxy};
 use weir_schema::config::{ConfigError, Document, check, diff};
 
-use crate::{Up, demo};
+use crate::{Proxy, Up, demo, running};
 
 /// The input is not valid.
 const INVALID: u8 = 1;
+/// Wrong usage.
+const USAGE: u8 = 2;
 /// The system refused.
 const SYSTEM: u8 = 3;
+/// Longest wait for an upgrade: longer than the proxy gives its successor.
+const UPGRADE_MAX: Duration = Duration::from_secs(75);
 
 /// Prints a text.
 pub(crate) fn print(text: &str) -> ExitCode {
@@ -49,7 +54,10 @@ fn report(name: &str, errors: &[ConfigError], as_json: bool) -> ExitCode {
 }
 
 fn run(options: ProxyOptions) -> ExitCode {
-    let name = options.document.name.clone();
+    let name = options
+        .document
+        .as_ref()
+        .map_or_else(|_| String::new(), |document| document.name.clone());
     match run_proxy(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(StartError::Config(errors)) => report(&name, &errors, false),
@@ -65,15 +73,56 @@ fn run(options: ProxyOptions) -> ExitCode {
 }
 
 /// `weir proxy`
-pub(crate) fn proxy(file: &Path) -> ExitCode {
-    match read(file) {
-        Ok(document) => run(ProxyOptions {
-            document,
-            file: Some(file.to_owned()),
-            human: false,
-        }),
-        Err(code) => code,
+pub(crate) fn proxy(proxy: &Proxy, as_json: bool) -> ExitCode {
+    if proxy.upgrade {
+        return upgrade(proxy, as_json);
     }
+    let Some(file) = &proxy.config else {
+        return ExitCode::from(USAGE);
+    };
+    run(ProxyOptions {
+        document: read_document(file).map_err(|error| format!("{}: {error}", file.display())),
+        file: Some(file.clone()),
+        state_dir: proxy.state_dir.clone(),
+        human: false,
+    })
+}
+
+/// `weir proxy --upgrade`
+fn upgrade(proxy: &Proxy, as_json: bool) -> ExitCode {
+    let address = match (proxy.admin, &proxy.config) {
+        (Some(address), _) => address,
+        (None, Some(file)) => match read(file).map(|document| (check(&document), document.name)) {
+            Ok((Ok(config), _)) => config.admin.address,
+            Ok((Err(errors), name)) => return report(&name, &errors, as_json),
+            Err(code) => return code,
+        },
+        (None, None) => return ExitCode::from(USAGE),
+    };
+    if address.port() == 0 {
+        complain("weir: the kernel chose the port of the admin endpoint: give it with --admin");
+        return ExitCode::from(USAGE);
+    }
+    let (status, answer) = match running::post(address, "/upgrade", UPGRADE_MAX) {
+        Ok(answered) => answered,
+        Err(reason) => {
+            complain(&format!("weir: {reason}"));
+            return ExitCode::from(SYSTEM);
+        }
+    };
+    let code = if status == 200 { 0 } else { INVALID };
+    if as_json {
+        print(&answer.to_string());
+    } else if status == 200 {
+        print(&format!("handed over to process {}", answer["pid"]));
+    } else {
+        let errors = answer["errors"].as_array().map_or(&[][..], Vec::as_slice);
+        for error in errors {
+            complain(error["message"].as_str().unwrap_or_default());
+        }
+        complain("weir: not upgraded; the old process serves on");
+    }
+    ExitCode::from(code)
 }
 
 /// `weir config check`
@@ -175,7 +224,7 @@ pub(crate) fn up(up: &Up, as_json: bool) -> ExitCode {
                 complain(&format!(
                     "weir: --upstream {url}: give http://HOST:PORT, for example http://127.0.0.1:3000"
                 ));
-                return ExitCode::from(2);
+                return ExitCode::from(USAGE);
             }
         },
         None => match demo::start() {
@@ -235,8 +284,9 @@ pub(crate) fn up(up: &Up, as_json: bool) -> ExitCode {
         ));
     }
     run(ProxyOptions {
-        document,
+        document: Ok(document),
         file: None,
+        state_dir: None,
         human: !as_json,
     })
 }

@@ -2,7 +2,9 @@
 
 mod commands;
 mod demo;
+mod running;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -14,8 +16,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Weir: a regional ingress that knows whose request it is, where it comes from, how much it may do and whether it is
 /// an attack.
 ///
-/// Exit codes: 0 done; 1 the input is not valid (errors are printed); 2 wrong usage; 3 the system refused (a port, a
-/// file).
+/// Exit codes: 0 done; 1 the input is not valid, or a running proxy refused it (errors are printed); 2 wrong usage; 3 the
+/// system refused (a port, a file, a proxy that does not answer).
 #[derive(Parser)]
 #[command(name = "weir", version, arg_required_else_help = true)]
 struct Cli {
@@ -38,7 +40,7 @@ enum Output {
 enum Command {
     /// Start a proxy in front of an upstream on safe built-in defaults.
     Up(Up),
-    /// Run a proxy with a configuration document.
+    /// Run a proxy with a configuration document, or tell a running one to hand over to a new binary.
     Proxy(Proxy),
     /// Look at configuration documents.
     #[command(subcommand)]
@@ -81,11 +83,24 @@ struct Up {
     waf: String,
 }
 
+/// SIGTERM drains, a second one ends at once; SIGHUP reads the document again; SIGUSR2 is `--upgrade` without the waiting.
 #[derive(Args)]
 struct Proxy {
     /// The document, YAML or JSON.
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "admin")]
+    config: Option<PathBuf>,
+    /// Folder for last-known-good versions; without it the document's `node.state_dir`. Given here it also serves when
+    /// the document cannot be read.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "upgrade")]
+    state_dir: Option<PathBuf>,
+    /// Tell the running proxy to hand its listeners to a new process of the binary that now lies where its own was started
+    /// from, and wait for the outcome: 0 the new process serves and the old one drains; 1 it does not, and the old one
+    /// serves on. The new process serves the version that is served now; reload afterwards if the document changed.
+    #[arg(long)]
+    upgrade: bool,
+    /// Where the running proxy's admin endpoint is; without it the document's `admin.address`.
+    #[arg(long, value_name = "ADDRESS", requires = "upgrade")]
+    admin: Option<SocketAddr>,
 }
 
 #[derive(Subcommand)]
@@ -122,7 +137,7 @@ fn main() -> ExitCode {
     let json = cli.output == Output::Json;
     match cli.command {
         Command::Up(up) => commands::up(&up, json),
-        Command::Proxy(proxy) => commands::proxy(&proxy.config),
+        Command::Proxy(proxy) => commands::proxy(&proxy, json),
         Command::Config(Config::Check { file }) => commands::config_check(&file, json),
         Command::Config(Config::Diff { old, new }) => commands::config_diff(&old, &new, json),
         Command::Config(Config::Example) => commands::print(weir_schema::config::example()),

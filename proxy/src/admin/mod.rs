@@ -1,6 +1,5 @@
 //! The proxy's own admin endpoint, on its own listener and runtime.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -16,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use crate::boot::Process;
+use crate::process::{Command, Process};
 use crate::reload::Outcome;
 
 /// Bytes of a document in the body of a reload.
@@ -25,7 +24,6 @@ const DOCUMENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The service that answers operators.
 pub(crate) struct AdminService {
     pub(crate) process: Arc<Process>,
-    pub(crate) address: SocketAddr,
     pub(crate) listening: Option<oneshot::Receiver<()>>,
 }
 
@@ -38,23 +36,22 @@ impl Service for AdminService {
         if listening.await.is_err() {
             return;
         }
-        // An old process may hold the port for a moment while it drains after a hand-over.
-        let mut bound = tokio::net::TcpListener::bind(self.address).await;
-        for _ in 0..200 {
-            if bound.is_ok() || std::env::var_os("WEIR_HANDED_OVER").is_none() {
-                break;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-            bound = tokio::net::TcpListener::bind(self.address).await;
-        }
-        let Ok(socket) = bound else {
-            let _ = self.process.drain.try_send(());
-            return;
+        let socket = self.process.admin_socket.try_clone();
+        let socket = match socket.and_then(tokio::net::TcpListener::from_std) {
+            Ok(socket) => socket,
+            Err(error) => return self.process.cannot_start(vec![format!("admin: {error}")]),
         };
         let Ok(address) = socket.local_addr() else { return };
-        self.process.is_ready(address);
-        // Ends with the process.
-        let _ = axum::serve(socket, router(Arc::clone(&self.process))).await;
+        self.process.is_ready(address).await;
+        let mut handed_over = self.process.handed_over.subscribe();
+        let served = axum::serve(socket, router(Arc::clone(&self.process)));
+        // Ends with the process, or when a successor answers on the same socket.
+        let _ = served
+            .with_graceful_shutdown(async move {
+                let _ = handed_over.wait_for(|over| *over).await;
+            })
+            .await;
+        self.process.admin_ended.send_replace(true);
     }
 
     fn name(&self) -> &str {
@@ -77,12 +74,16 @@ fn router(process: Arc<Process>) -> Router {
             post(reload).layer(DefaultBodyLimit::max(DOCUMENT_BYTES_MAX)),
         )
         .route("/drain", post(drain))
+        .route("/upgrade", post(upgrade))
         .with_state(process)
 }
 
 async fn readyz(State(process): State<Arc<Process>>) -> Response {
     if *process.ready.borrow() {
-        return "ready\n".into_response();
+        return match process.reloader.fallback() {
+            None => "ready\n".into_response(),
+            Some(fallback) => format!("ready, {}\n", fallback.sentence()).into_response(),
+        };
     }
     (StatusCode::SERVICE_UNAVAILABLE, "draining or not started\n").into_response()
 }
@@ -150,17 +151,26 @@ async fn reload(
 
 async fn drain(State(process): State<Arc<Process>>) -> Response {
     // A full channel means that draining was asked for already.
-    let _ = process.drain.try_send(());
+    let _ = process.commands.try_send(Command::Drain);
     (StatusCode::ACCEPTED, "draining\n").into_response()
 }
 
-/// An event for a person.
-pub(crate) fn human_line(event: &Value) -> String {
-    let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
-    match text("event") {
-        "listening" => format!("  {:<12} http(s)://{}", text("listener"), text("address")),
-        "ready" => "ready".to_owned(),
-        "drained" => "drained, good bye".to_owned(),
-        _ => event.to_string(),
+/// Hands over to a new process of this program, and answers once that one serves or has failed to.
+async fn upgrade(State(process): State<Arc<Process>>) -> Response {
+    let (asked_by, upgraded) = oneshot::channel();
+    // A process that ends takes no command; then no answer comes either.
+    let _ = process.commands.send(Command::Upgrade(asked_by)).await;
+    let failed = |errors: Vec<String>| {
+        let errors: Vec<Value> = errors
+            .into_iter()
+            .map(|message| json!({"message": message}))
+            .collect();
+        let event = json!({"event": "upgrade_failed", "errors": errors});
+        (StatusCode::CONFLICT, Json(event)).into_response()
+    };
+    match upgraded.await {
+        Ok(Ok(pid)) => Json(json!({"event": "handed_over", "pid": pid})).into_response(),
+        Ok(Err(errors)) => failed(errors),
+        Err(_) => failed(vec!["the proxy is stopping".to_owned()]),
     }
 }

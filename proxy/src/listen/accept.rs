@@ -8,14 +8,14 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_rustls::LazyConfigAcceptor;
 use weir_decide::guard::GuardRefusal;
 use weir_schema::config::checked::{Listener, ListenerTls};
 use weir_schema::ids::{ListenerId, TenantId};
 
-use super::inherit::Inherited;
+use super::inherit::{self, Inherited};
+use super::leave::Leave;
 use super::{proxy_protocol, serve_h1, serve_h2};
 use crate::downstream::buffer;
 use crate::engine::request::ConnectionInfo;
@@ -30,62 +30,120 @@ const UNRECOGNIZED_NAME: &[u8] = &[21, 3, 3, 0, 2, 2, 112];
 struct Running {
     listener: Listener,
     address: SocketAddr,
-    handover: std::net::TcpListener,
+    socket: std::net::TcpListener,
     task: JoinHandle<()>,
+}
+
+/// Listeners of a version that is about to be served: those that do not run yet, with their sockets.
+pub(crate) struct Prepared {
+    wanted: Vec<Listener>,
+    fresh: Vec<Fresh>,
+}
+
+struct Fresh {
+    listener: Listener,
+    address: SocketAddr,
+    socket: std::net::TcpListener,
+    accepting: TcpListener,
 }
 
 /// All listeners of the process.
 pub(crate) struct Listeners {
     shared: Arc<Shared>,
-    stop: watch::Receiver<bool>,
+    leave: Leave,
     running: HashMap<ListenerId, Running>,
     inherited: Inherited,
+    runtime: tokio::runtime::Handle,
 }
 
 impl Listeners {
-    pub(crate) fn new(shared: Arc<Shared>, stop: watch::Receiver<bool>) -> Self {
+    /// No listener yet; accept loops and connections become tasks of the runtime that this is called in.
+    pub(crate) fn new(shared: Arc<Shared>, leave: Leave, inherited: Inherited) -> Self {
         Self {
             shared,
-            stop,
+            leave,
             running: HashMap::new(),
-            inherited: Inherited::take(),
+            inherited,
+            runtime: tokio::runtime::Handle::current(),
         }
     }
 
-    /// Starts and stops listeners so that they are those of the current version. Connections of a listener that is
-    /// stopped live on.
+    /// Opens the sockets of a version's listeners. A listener that changes on its address keeps its socket, so that nobody
+    /// who connects meanwhile is refused.
     ///
     /// # Errors
-    /// A sentence per listener that could not be started.
-    pub(crate) fn reconcile(&mut self) -> Result<Vec<(ListenerId, SocketAddr)>, Vec<String>> {
-        let live = self.shared.live.load_full();
-        let wanted = &live.config.listeners;
-        self.running.retain(|id, running| {
-            let keep = wanted
-                .iter()
-                .any(|listener| listener.id == *id && *listener == running.listener);
+    /// A sentence per listener that cannot be opened; nothing has changed then.
+    pub(crate) fn prepare(&mut self, wanted: &[Listener]) -> Result<Prepared, Vec<String>> {
+        let mut fresh = Vec::new();
+        let mut errors = Vec::new();
+        for listener in wanted {
+            let running = self.running.get(&listener.id);
+            if running.is_some_and(|running| running.listener == *listener) {
+                continue;
+            }
+            match self.open(listener) {
+                Ok(opened) => fresh.push(opened),
+                Err(error) => errors.push(format!("listener {}: {}: {error}", listener.id, listener.address)),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(Prepared {
+            wanted: wanted.to_vec(),
+            fresh,
+        })
+    }
+
+    fn open(&mut self, listener: &Listener) -> std::io::Result<Fresh> {
+        let same_id = self.running.get(&listener.id);
+        let taken = same_id
+            .into_iter()
+            .chain(self.running.values())
+            .find(|running| inherit::serves(running.address, listener.address));
+        let socket = match taken {
+            Some(running) if listener.address.port() != 0 || running.listener.id == listener.id => {
+                running.socket.try_clone()?
+            }
+            _ => self
+                .inherited
+                .listen(Some(listener.id.as_str()), listener.address)?,
+        };
+        socket.set_nonblocking(true)?;
+        let _runtime = self.runtime.enter();
+        Ok(Fresh {
+            listener: listener.clone(),
+            address: socket.local_addr()?,
+            accepting: TcpListener::from_std(socket.try_clone()?)?,
+            socket,
+        })
+    }
+
+    /// Starts and stops listeners so that they are those of the version that is served. Connections of a listener that is
+    /// stopped live on.
+    pub(crate) fn commit(&mut self, prepared: Prepared) {
+        self.running.retain(|_, running| {
+            let keep = prepared.wanted.contains(&running.listener);
             if !keep {
                 running.task.abort();
             }
             keep
         });
-        let mut errors = Vec::new();
-        for listener in wanted {
-            if self.running.contains_key(&listener.id) {
-                continue;
-            }
-            match self.start(listener) {
-                Ok(running) => {
-                    self.running.insert(listener.id.clone(), running);
-                }
-                Err(error) => errors.push(format!("listener {}: {}: {error}", listener.id, listener.address)),
-            }
+        for fresh in prepared.fresh {
+            let front = Arc::new(Front {
+                shared: Arc::clone(&self.shared),
+                listener: fresh.listener.clone(),
+            });
+            let task = accept(fresh.accepting, front, self.leave.clone());
+            let running = Running {
+                address: fresh.address,
+                socket: fresh.socket,
+                task: self.runtime.spawn(task),
+                listener: fresh.listener,
+            };
+            self.running.insert(running.listener.id.clone(), running);
         }
-        if errors.is_empty() {
-            Ok(self.addresses())
-        } else {
-            Err(errors)
-        }
+        self.inherited.close_rest();
     }
 
     /// Addresses in use.
@@ -100,37 +158,20 @@ impl Listeners {
     }
 
     /// Copies of all listening sockets, to hand over.
-    pub(crate) fn sockets(&self) -> std::io::Result<Vec<std::net::TcpListener>> {
+    pub(crate) fn sockets(&self) -> std::io::Result<Vec<(ListenerId, std::net::TcpListener)>> {
         self.running
-            .values()
-            .map(|running| running.handover.try_clone())
+            .iter()
+            .map(|(id, running)| Ok((id.clone(), running.socket.try_clone()?)))
             .collect()
     }
 
-    /// Stops accepting.
-    pub(crate) fn close(&mut self) {
+    /// Stops accepting; whoever was accepted is counted when this ends.
+    pub(crate) async fn close(&mut self) {
         for (_, running) in self.running.drain() {
             running.task.abort();
+            // The abort itself is the only way it ends.
+            let _ = running.task.await;
         }
-    }
-
-    fn start(&mut self, listener: &Listener) -> std::io::Result<Running> {
-        let socket = self.inherited.listen(listener.address)?;
-        socket.set_nonblocking(true)?;
-        let address = socket.local_addr()?;
-        let handover = socket.try_clone()?;
-        let accepting = TcpListener::from_std(socket)?;
-        let front = Arc::new(Front {
-            shared: Arc::clone(&self.shared),
-            listener: listener.clone(),
-        });
-        let task = tokio::spawn(accept(accepting, front, self.stop.clone()));
-        Ok(Running {
-            listener: listener.clone(),
-            address,
-            handover,
-            task,
-        })
     }
 }
 
@@ -139,7 +180,7 @@ struct Front {
     listener: Listener,
 }
 
-async fn accept(socket: TcpListener, front: Arc<Front>, stop: watch::Receiver<bool>) {
+async fn accept(socket: TcpListener, front: Arc<Front>, leave: Leave) {
     let id = front.listener.id.as_str();
     let (open, total) = front.shared.metrics.listener(id);
     loop {
@@ -167,10 +208,10 @@ async fn accept(socket: TcpListener, front: Arc<Front>, stop: watch::Receiver<bo
         };
         total.inc();
         open.inc();
-        let (front, stop, open) = (Arc::clone(&front), stop.clone(), open.clone());
+        let (front, leave, open) = (Arc::clone(&front), leave.clone(), open.clone());
         tokio::spawn(Metered::new(async move {
             let shared = Arc::clone(&front.shared);
-            front.serve(stream, peer, stop).await;
+            front.serve(stream, peer, leave).await;
             shared.guard.release(permit);
             open.dec();
         }));
@@ -178,7 +219,7 @@ async fn accept(socket: TcpListener, front: Arc<Front>, stop: watch::Receiver<bo
 }
 
 impl Front {
-    async fn serve(&self, mut stream: TcpStream, peer: SocketAddr, stop: watch::Receiver<bool>) {
+    async fn serve(&self, mut stream: TcpStream, peer: SocketAddr, leave: Leave) {
         // Fails only on a socket that is closed already.
         let _ = stream.set_nodelay(true);
         let Ok(local) = stream.local_addr() else { return };
@@ -195,11 +236,11 @@ impl Front {
             }
         }
         match &self.listener.tls {
-            None => self.plain(stream, ahead, peer, local, stop).await,
+            None => self.plain(stream, ahead, peer, local, leave).await,
             Some(tls) => {
                 let stream = Rewound { ahead, stream };
                 match tokio::time::timeout_at(deadline, self.handshake(stream, tls)).await {
-                    Ok(Some((stream, tenant))) => self.encrypted(stream, tenant, peer, local, stop).await,
+                    Ok(Some((stream, tenant))) => self.encrypted(stream, tenant, peer, local, leave).await,
                     Ok(None) => self.shake("failed"),
                     Err(_) => {
                         self.shake("timeout");
@@ -277,21 +318,21 @@ impl Front {
         mut ahead: BytesMut,
         peer: SocketAddr,
         local: SocketAddr,
-        stop: watch::Receiver<bool>,
+        leave: Leave,
     ) {
         let info = self.info(peer, local, None);
         if self.listener.h2 {
             let wait = self.shared.live.load().config.client.first_byte_timeout;
             match tokio::time::timeout(wait, speaks_h2(&mut stream, &mut ahead)).await {
                 Ok(Some(true)) => {
-                    return serve_h2::run(Rewound { ahead, stream }, Arc::new(info), stop).await;
+                    return serve_h2::run(Rewound { ahead, stream }, Arc::new(info), leave).await;
                 }
                 Ok(Some(false)) if self.listener.h1 => {}
                 Ok(_) => return,
                 Err(_) => return self.cut("first_byte_timeout"),
             }
         }
-        serve_h1::run(stream, ahead, &info, stop).await;
+        serve_h1::run(stream, ahead, &info, leave).await;
     }
 
     async fn handshake<S>(
@@ -340,16 +381,16 @@ impl Front {
         tenant: TenantId,
         peer: SocketAddr,
         local: SocketAddr,
-        stop: watch::Receiver<bool>,
+        leave: Leave,
     ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let info = self.info(peer, local, Some(tenant));
         let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         if h2 || !self.listener.h1 {
-            serve_h2::run(stream, Arc::new(info), stop).await;
+            serve_h2::run(stream, Arc::new(info), leave).await;
         } else {
-            serve_h1::run(stream, BytesMut::new(), &info, stop).await;
+            serve_h1::run(stream, BytesMut::new(), &info, leave).await;
         }
     }
 }

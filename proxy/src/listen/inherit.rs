@@ -1,84 +1,77 @@
-//! Listening sockets: made here, inherited from a process that hands over (or from systemd), or handed on.
+//! Listening sockets: made here, or inherited from a process that hands over or from systemd.
 
 use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
-use std::process::{Child, Command};
 
-use command_fds::{CommandFdExt, FdMapping};
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4096;
-/// First descriptor of systemd's socket activation protocol.
-const FIRST_FD: i32 = 3;
 
-/// Sockets that came with the process, by the address they listen on.
+/// Sockets that came with the process.
 #[derive(Default)]
-pub(crate) struct Inherited(HashMap<SocketAddr, TcpListener>);
+pub(crate) struct Inherited {
+    /// From a process that hands over: by the listener's id, `None` for the admin endpoint.
+    named: HashMap<Option<String>, TcpListener>,
+    /// From systemd: by the address.
+    unnamed: HashMap<SocketAddr, TcpListener>,
+}
 
 impl Inherited {
-    /// Takes over what `LISTEN_FDS` announces.
-    pub(crate) fn take() -> Self {
+    /// Takes over what `LISTEN_FDS` announces; `names` are those of the sockets, in order, where they are known.
+    pub(crate) fn take(names: &[Option<String>]) -> Self {
         let mut sockets = listenfd::ListenFd::from_env();
-        let mut found = HashMap::new();
+        let mut inherited = Self::default();
         for index in 0..sockets.len() {
             if let Ok(Some(listener)) = sockets.take_tcp_listener(index)
                 && let Ok(address) = listener.local_addr()
             {
-                found.insert(address, listener);
+                match names.get(index) {
+                    Some(name) => inherited.named.insert(name.clone(), listener),
+                    None => inherited.unnamed.insert(address, listener),
+                };
             }
         }
-        Self(found)
+        inherited
     }
 
-    /// The inherited socket for an address, or a new one.
+    /// The inherited socket of a listener (`None`: of the admin endpoint), or a new one.
     ///
     /// # Errors
     /// Those of bind and listen.
-    pub(crate) fn listen(&mut self, address: SocketAddr) -> io::Result<TcpListener> {
-        if let Some(listener) = self.0.remove(&address) {
-            return Ok(listener);
+    pub(crate) fn listen(&mut self, name: Option<&str>, address: SocketAddr) -> io::Result<TcpListener> {
+        let name = name.map(str::to_owned);
+        let fits = |socket: &TcpListener| socket.local_addr().is_ok_and(|has| serves(has, address));
+        if self.named.get(&name).is_some_and(fits)
+            && let Some(socket) = self.named.remove(&name)
+        {
+            return Ok(socket);
         }
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        if address.is_ipv6() {
-            socket.set_only_v6(true)?;
+        match self.unnamed.remove(&address) {
+            Some(socket) => Ok(socket),
+            None => bind(address),
         }
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        Ok(socket.into())
+    }
+
+    /// Closes what no listener asked for: nobody would ever accept from it.
+    pub(crate) fn close_rest(&mut self) {
+        *self = Self::default();
     }
 }
 
-/// Starts this program again with the same arguments and hands it `listeners`.
-///
-/// # Errors
-/// When the program cannot be started; nothing has changed then.
-pub(crate) fn hand_over(listeners: Vec<TcpListener>) -> io::Result<Child> {
-    let program = std::env::current_exe()?;
-    // A binary that was replaced on disk shows up with this suffix; the new one has the plain path.
-    let program = program
-        .to_string_lossy()
-        .trim_end_matches(" (deleted)")
-        .to_owned();
-    let mut command = Command::new(program);
-    command.args(std::env::args_os().skip(1));
-    command
-        .env("LISTEN_FDS", listeners.len().to_string())
-        .env_remove("LISTEN_PID")
-        .env("WEIR_HANDED_OVER", "1");
-    let mappings = listeners
-        .into_iter()
-        .enumerate()
-        .map(|(index, listener)| FdMapping {
-            parent_fd: OwnedFd::from(listener),
-            child_fd: FIRST_FD + i32::try_from(index).unwrap_or(i32::MAX - FIRST_FD),
-        })
-        .collect();
-    command
-        .fd_mappings(mappings)
-        .map_err(|error| io::Error::other(error.to_string()))?;
-    command.spawn()
+/// Whether a socket on `has` is what a document means by `wanted`, whose port 0 is any port.
+pub(crate) fn serves(has: SocketAddr, wanted: SocketAddr) -> bool {
+    has.ip() == wanted.ip() && (wanted.port() == 0 || has.port() == wanted.port())
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }

@@ -4,6 +4,7 @@ pub(crate) mod accept;
 pub(crate) mod certs;
 pub(crate) mod h2_watch;
 pub(crate) mod inherit;
+pub(crate) mod leave;
 pub(crate) mod proxy_protocol;
 pub(crate) mod serve_h1;
 pub(crate) mod serve_h2;

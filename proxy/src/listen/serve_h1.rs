@@ -2,10 +2,11 @@
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
+use tokio::time::Instant;
 use weir_h1::RequestError;
 use weir_schema::codes::RefusalCode;
 
+use super::leave::{self, Leave};
 use super::watchdog::Watchdog;
 use crate::downstream::h1::{H1Connection, HeadFault};
 use crate::engine::request::{ConnectionInfo, Request};
@@ -32,19 +33,15 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     ahead: BytesMut,
     info: &ConnectionInfo,
-    mut stop: watch::Receiver<bool>,
+    leave: Leave,
 ) {
     let mut limits = info.shared.live.load().config.client.clone();
     let mut connection = H1Connection::new(stream, ahead, &limits);
     let mut watchdog = Watchdog::new(limits.idle_timeout);
     let mut served: u32 = 0;
-    let stopping = stop.clone();
-    let mut stopped = Box::pin(async move {
-        // A sender that is gone means that the process ends.
-        let _ = stop.wait_for(|stop| *stop).await;
-    });
+    let mut idle_ends = Box::pin(leave::idle_ends(leave.clone(), Instant::now()));
     loop {
-        let (buffer, head) = match connection.read_head(&limits, served == 0, &mut stopped).await {
+        let (buffer, head) = match connection.read_head(&limits, served == 0, &mut idle_ends).await {
             Ok(read) => read,
             Err(fault) => return end(connection, fault, served, info).await,
         };
@@ -53,7 +50,7 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
             let fault = HeadFault::Misdirected;
             return end(connection, fault, served, info).await;
         }
-        if served >= limits.keepalive_requests_max || *stopping.borrow() {
+        if served >= limits.keepalive_requests_max || leave::is_leaving(&leave) {
             connection.close_after();
         }
         let request = Request::from_h1(buffer, head);

@@ -11,12 +11,12 @@ use bytes::Bytes;
 use h2::server::{Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
 use weir_decide::h2_frames::FrameFault;
 use weir_schema::codes::RefusalCode;
 use weir_schema::config::checked::ClientLimits;
 
 use super::h2_watch::{Ledger, Watched};
+use super::leave::{self, Leave};
 use super::watchdog::Watchdog;
 use crate::downstream::h2::H2Stream;
 use crate::engine::request::{ConnectionInfo, Request};
@@ -29,7 +29,7 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 const CUT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Runs until the connection ends.
-pub(crate) async fn run<S>(stream: S, info: Arc<ConnectionInfo>, mut stop: watch::Receiver<bool>)
+pub(crate) async fn run<S>(stream: S, info: Arc<ConnectionInfo>, mut leave: Leave)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -41,10 +41,7 @@ where
         info.shared.metrics.cuts.with_label_values(&["h2_preface"]).inc();
         return;
     };
-    let mut stopped = pin!(async move {
-        // A sender that is gone means that the process ends.
-        let _ = stop.wait_for(|stop| *stop).await;
-    });
+    let mut stopped = pin!(leave::begins(&mut leave));
     let mut front = Front {
         connection,
         ledger,
@@ -89,6 +86,10 @@ struct Front<S> {
 type Accepted = Option<Result<(http::Request<RecvStream>, SendResponse<Bytes>), h2::Error>>;
 
 /// What a connection does next.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time, on the stack of the loop that takes it apart"
+)]
 enum Event {
     Accepted(Accepted),
     Fault(FrameFault),

@@ -12,6 +12,8 @@ use crate::clock;
 
 /// Failed boots within this time count together.
 const CRASH_WINDOW_MS: u64 = 60_000;
+/// Failed boots after which an older version is taken.
+pub(crate) const BOOTS_FAILED_MAX: usize = 3;
 
 /// The folder that keeps versions.
 pub(crate) struct LastGood {
@@ -64,21 +66,21 @@ impl LastGood {
         self.folder.join(name)
     }
 
-    /// The newest version that is whole.
-    pub(crate) fn load(&self) -> Option<Document> {
-        load(&self.path("current.json")).or_else(|| self.load_previous())
+    /// The versions that are whole, newest first.
+    pub(crate) fn whole(&self) -> Vec<Document> {
+        let paths = ["current.json", "previous.json"].map(|name| self.path(name));
+        paths.iter().filter_map(|path| load(path)).collect()
     }
 
-    /// The version before the newest.
-    pub(crate) fn load_previous(&self) -> Option<Document> {
-        load(&self.path("previous.json"))
-    }
-
-    /// Keeps a document that serves. A folder that cannot be written costs the fallback, never the traffic.
-    pub(crate) fn store(&self, document: &Document) {
+    /// Keeps a document that serves.
+    ///
+    /// # Errors
+    /// Those of the folder. They cost the fallback, never the traffic.
+    pub(crate) fn store(&self, document: &Document) -> io::Result<()> {
         let (current, previous) = (self.path("current.json"), self.path("previous.json"));
-        if load(&current).is_some_and(|kept| kept.text == document.text) {
-            return;
+        let kept = load(&current);
+        if kept.as_ref().is_some_and(|kept| kept.text == document.text) {
+            return Ok(());
         }
         let stored = Stored {
             sha256: checksum(&document.text),
@@ -86,13 +88,11 @@ impl LastGood {
             base: document.base.clone(),
             text: document.text.clone(),
         };
-        let _ = fs::create_dir_all(&self.folder);
-        if load(&current).is_some() {
-            let _ = fs::rename(&current, &previous);
+        fs::create_dir_all(&self.folder)?;
+        if kept.is_some() {
+            fs::rename(&current, &previous)?;
         }
-        if let Ok(bytes) = serde_json::to_vec(&stored) {
-            let _ = replace(&current, &bytes);
-        }
+        replace(&current, &serde_json::to_vec(&stored)?)
     }
 
     fn boots(&self) -> Vec<u64> {
@@ -140,13 +140,20 @@ mod tests {
     fn a_corrupt_newest_falls_back_to_the_one_before() {
         let folder = tempfile::tempdir().unwrap();
         let kept = LastGood::new(folder.path());
-        kept.store(&document("one"));
-        kept.store(&document("two"));
-        assert_eq!(kept.load().unwrap().text, "two");
+        let texts = || kept.whole().into_iter().map(|kept| kept.text).collect::<Vec<_>>();
+        kept.store(&document("one")).unwrap();
+        kept.store(&document("two")).unwrap();
+        assert_eq!(texts(), ["two", "one"]);
         let path = folder.path().join("current.json");
         let damaged = fs::read_to_string(&path).unwrap().replace("two", "twa");
         fs::write(&path, damaged).unwrap();
-        assert_eq!(kept.load().unwrap().text, "one");
+        assert_eq!(texts(), ["one"]);
+        kept.store(&document("three")).unwrap();
+        assert_eq!(
+            texts(),
+            ["three", "one"],
+            "the damaged one is not kept as the previous"
+        );
     }
 
     #[test]

@@ -1,3 +1,4 @@
 //! Versions at rest.
 
+pub(crate) mod first;
 pub(crate) mod last_good;

@@ -33,6 +33,8 @@ const TARGET_BYTES_MAX: usize = 8192;
 enum Message {
     Line(Arc<AccessLog>, Vec<u8>),
     Reopen,
+    /// Everything before it is on its way to the disk when this is answered.
+    Flush(SyncSender<()>),
 }
 
 /// Takes records and writes them.
@@ -69,6 +71,15 @@ impl Writer {
         }
     }
 
+    /// Waits until what was written so far is out, at most `limit`. Blocks. The process calls it before it ends.
+    pub(crate) fn flush(&self, limit: Duration) {
+        let (done, flushed) = sync_channel(1);
+        // A log that cannot keep up must not hold the end of the process.
+        if self.queue.try_send(Message::Flush(done)).is_ok() {
+            let _ = flushed.recv_timeout(limit);
+        }
+    }
+
     /// Opens files again, after a rotation.
     pub(crate) fn reopen(&self) {
         // A full queue means that lines are being dropped anyway; the next rotation asks again.
@@ -91,6 +102,11 @@ fn write_all(records: &Receiver<Message>) {
             }
         };
         match message {
+            Message::Flush(done) => {
+                flush(&mut open);
+                // Who waited may have given up.
+                let _ = done.send(());
+            }
             Message::Reopen => {
                 flush(&mut open);
                 open = None;

@@ -90,6 +90,14 @@ pub fn check(document: &Document) -> Result<CheckedConfig, Vec<ConfigError>> {
     Ok(config)
 }
 
+/// The folder for last-known-good versions that a document names, also one that does not pass the check. `None` when it
+/// names none, or cannot be read at all.
+pub fn state_dir_of(document: &Document) -> Option<PathBuf> {
+    let tree = tree::parse(&document.text).ok()?;
+    let folder = tree.get("node")?.get("state_dir")?.text()?;
+    Some(document.base.join(folder))
+}
+
 fn digest(tree: &Node) -> String {
     let mut canonical = String::new();
     tree.canonical(&mut canonical);

@@ -173,6 +173,9 @@ pub struct ClientH2 {
 pub struct Drain {
     /// Between readiness going false and the listeners closing.
     pub readiness_delay: Duration,
+    /// An idle HTTP/1.1 connection may send one more request for this long; a client that sends it as we close would see
+    /// it fail.
+    pub idle_grace: Duration,
     /// Longest wait for requests in flight.
     pub timeout: Duration,
 }

@@ -8,7 +8,7 @@ pub mod raw;
 mod rule;
 mod tree;
 
-pub use check::{Document, check};
+pub use check::{Document, check, state_dir_of};
 pub use diff::{Change, Diff, DiffEntry, FieldChange, diff};
 pub use error::ConfigError;
 pub use rule::json_schema;

@@ -36,6 +36,7 @@ macro_rules! metrics {
 metrics! {
     ACCESS_LOG_DROPPED = Counter "weir_access_log_dropped_total" [] "Access log lines that were dropped because the log could not keep up.";
     BUILD_INFO = Gauge "weir_build_info" ["version"] "Always 1; the label is the version that runs.";
+    CONFIG_DEGRADED = Gauge "weir_config_degraded" [] "1 while the last known good version is served because the document cannot be, else 0.";
     CONFIG_GENERATION = Gauge "weir_config_generation" [] "Generation of the configuration that is served.";
     CONFIG_LAST_RELOAD = Gauge "weir_config_last_reload_timestamp_seconds" [] "Time of the last reload that succeeded, in seconds since the Unix epoch.";
     CONFIG_RELOADS = Counter "weir_config_reloads_total" ["result"] "Reloads of the configuration by result.";

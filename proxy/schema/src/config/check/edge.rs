@@ -151,6 +151,7 @@ pub(super) fn client(raw: &RawClient) -> ClientLimits {
 pub(super) fn drain(raw: &RawDrain) -> Drain {
     Drain {
         readiness_delay: ms(raw.readiness_delay_ms),
+        idle_grace: ms(raw.idle_grace_ms),
         timeout: ms(raw.timeout_ms),
     }
 }

@@ -279,6 +279,9 @@ pub struct RawDrain {
     /// Between readiness going false and the listeners closing, milliseconds.
     #[schemars(range(min = 0, max = 86_400_000))]
     pub readiness_delay_ms: u32,
+    /// An idle HTTP/1.1 connection may send one more request for this long before it is closed, milliseconds.
+    #[schemars(range(min = 0, max = 86_400_000))]
+    pub idle_grace_ms: u32,
     /// Longest wait for requests in flight, milliseconds.
     #[schemars(range(min = 0, max = 86_400_000))]
     pub timeout_ms: u32,
@@ -288,6 +291,7 @@ impl Default for RawDrain {
     fn default() -> Self {
         Self {
             readiness_delay_ms: 0,
+            idle_grace_ms: 2000,
             timeout_ms: 30_000,
         }
     }

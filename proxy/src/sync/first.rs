@@ -1,0 +1,136 @@
+//! Which version a process begins with: its document, or the last one that served when that one cannot.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use weir_schema::config::{Document, check, state_dir_of};
+
+use super::last_good::{BOOTS_FAILED_MAX, LastGood};
+use crate::StartError;
+use crate::live::{self, Live};
+use crate::telemetry::registry::Metrics;
+
+/// The version to begin with.
+pub(crate) struct First {
+    /// It, compiled.
+    pub(crate) live: Live,
+    /// Where it came from.
+    pub(crate) document: Document,
+    /// Where versions that served are kept.
+    pub(crate) last_good: Option<LastGood>,
+    /// Why it is not the document that was asked for.
+    pub(crate) fallback: Option<Fallback>,
+}
+
+impl First {
+    /// The version that a process hands over: that one or none.
+    ///
+    /// # Errors
+    /// Why this program cannot serve it.
+    pub(crate) fn handed_over(
+        document: Document,
+        state_dir: Option<&Path>,
+        fallback: Option<Fallback>,
+        metrics: &Metrics,
+    ) -> Result<Self, StartError> {
+        let named = state_dir_of(&document);
+        Ok(Self {
+            live: compile(&document, metrics)?,
+            last_good: state_dir.or(named.as_deref()).map(LastGood::new),
+            document,
+            fallback,
+        })
+    }
+}
+
+/// An older version is served because the document cannot be.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Fallback {
+    errors: Vec<String>,
+}
+
+impl Fallback {
+    /// For the log.
+    pub(crate) fn event(&self) -> Value {
+        json!({"event": "degraded", "serving": "last_known_good", "errors": self.errors})
+    }
+
+    /// For `/readyz`.
+    pub(crate) fn sentence(&self) -> String {
+        let first = self.errors.first().map_or("", String::as_str);
+        let more = self.errors.len().saturating_sub(1);
+        format!(
+            "degraded: serving the last known good version; the document cannot be used: {first} ({more} more)"
+        )
+    }
+}
+
+/// Chooses among the document and what `state_dir` (or the document's own `node.state_dir`) keeps.
+///
+/// # Errors
+/// Those of the document, when nothing older can be served instead.
+pub(crate) fn choose(
+    document: Result<Document, String>,
+    state_dir: Option<&Path>,
+    metrics: &Metrics,
+) -> Result<First, StartError> {
+    let named = document.as_ref().ok().and_then(state_dir_of);
+    let last_good = state_dir.or(named.as_deref()).map(LastGood::new);
+    let mut older = last_good.as_ref().map(LastGood::whole).unwrap_or_default();
+    let failing = last_good
+        .as_ref()
+        .is_some_and(|kept| kept.boots_failed_lately() >= BOOTS_FAILED_MAX);
+    if let Some(kept) = &last_good {
+        kept.boot_begins();
+    }
+    let tried = match document {
+        Err(reason) => Err(StartError::System(reason)),
+        Ok(document) => {
+            if failing {
+                older.retain(|kept| kept.text != document.text);
+            }
+            if failing && !older.is_empty() {
+                let reason = format!("{BOOTS_FAILED_MAX} starts in a row failed within a minute");
+                Err(StartError::System(reason))
+            } else {
+                compile(&document, metrics).map(|live| (live, document))
+            }
+        }
+    };
+    let error = match tried {
+        Ok((live, document)) => {
+            return Ok(First {
+                live,
+                document,
+                last_good,
+                fallback: None,
+            });
+        }
+        Err(error) => error,
+    };
+    let served = older
+        .into_iter()
+        .find_map(|document| Some((compile(&document, metrics).ok()?, document)));
+    let Some((live, document)) = served else {
+        return Err(error);
+    };
+    Ok(First {
+        live,
+        document,
+        last_good,
+        fallback: Some(Fallback {
+            errors: error.sentences(),
+        }),
+    })
+}
+
+/// Checks and compiles a document as the first version.
+///
+/// # Errors
+/// What is wrong with it.
+fn compile(document: &Document, metrics: &Metrics) -> Result<Live, StartError> {
+    let config = check(document).map_err(StartError::Config)?;
+    live::compile(config, None, metrics)
+        .map_err(|errors| StartError::Compile(errors.iter().map(ToString::to_string).collect()))
+}
