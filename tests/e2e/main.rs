@@ -4,6 +4,7 @@
 mod basics;
 mod bodies;
 mod config_keys;
+mod explain;
 mod framing;
 mod geo;
 mod h2;

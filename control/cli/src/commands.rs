@@ -16,7 +16,7 @@ const INVALID: u8 = 1;
 /// Wrong usage.
 const USAGE: u8 = 2;
 /// The system refused.
-const SYSTEM: u8 = 3;
+pub(crate) const SYSTEM: u8 = 3;
 /// Longest wait for an upgrade: longer than the proxy gives its successor.
 const UPGRADE_MAX: Duration = Duration::from_secs(75);
 
@@ -29,7 +29,7 @@ pub(crate) fn print(text: &str) -> ExitCode {
     }
 }
 
-fn complain(text: &str) {
+pub(crate) fn complain(text: &str) {
     // Nobody may be reading; the exit code says it too.
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
@@ -103,7 +103,7 @@ fn upgrade(proxy: &Proxy, as_json: bool) -> ExitCode {
         complain("weir: the kernel chose the port of the admin endpoint: give it with --admin");
         return ExitCode::from(USAGE);
     }
-    let (status, answer) = match running::post(address, "/upgrade", UPGRADE_MAX) {
+    let (status, answer) = match running::post(address, "/upgrade", "", UPGRADE_MAX) {
         Ok(answered) => answered,
         Err(reason) => {
             complain(&format!("weir: {reason}"));

@@ -2,6 +2,7 @@
 
 mod commands;
 mod demo;
+mod explain;
 mod running;
 
 use std::net::SocketAddr;
@@ -42,6 +43,8 @@ enum Command {
     Up(Up),
     /// Run a proxy with a configuration document, or tell a running one to hand over to a new binary.
     Proxy(Proxy),
+    /// Ask a running proxy what it would decide about a request, and why.
+    Explain(explain::Explain),
     /// Look at configuration documents.
     #[command(subcommand)]
     Config(Config),
@@ -138,6 +141,7 @@ fn main() -> ExitCode {
     match cli.command {
         Command::Up(up) => commands::up(&up, json),
         Command::Proxy(proxy) => commands::proxy(&proxy, json),
+        Command::Explain(explain) => explain::explain(&explain, json),
         Command::Config(Config::Check { file }) => commands::config_check(&file, json),
         Command::Config(Config::Diff { old, new }) => commands::config_diff(&old, &new, json),
         Command::Config(Config::Example) => commands::print(weir_schema::config::example()),

@@ -11,17 +11,24 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of an answer.
 const ANSWER_BYTES_MAX: u64 = 16 << 20;
 
-/// POST of a path without a body; gives status and answer. `patience` is how long the proxy may take.
+/// POST of a path and a JSON body, which may be empty; gives status and answer. `patience` is how long the proxy may take.
 ///
 /// # Errors
 /// A sentence on why nothing was answered.
-pub(crate) fn post(address: SocketAddr, path: &str, patience: Duration) -> Result<(u16, Value), String> {
+pub(crate) fn post(
+    address: SocketAddr,
+    path: &str,
+    body: &str,
+    patience: Duration,
+) -> Result<(u16, Value), String> {
     let address = reachable(address);
     let ask = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)?;
         stream.set_read_timeout(Some(patience))?;
         let request = format!(
-            "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+             connection: close\r\n\r\n{body}",
+            body.len()
         );
         stream.write_all(request.as_bytes())?;
         let mut answer = String::new();

@@ -1,5 +1,7 @@
 //! The proxy's own admin endpoint, on its own listener and runtime.
 
+mod explain;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -73,6 +75,7 @@ fn router(process: Arc<Process>) -> Router {
             "/reload",
             post(reload).layer(DefaultBodyLimit::max(DOCUMENT_BYTES_MAX)),
         )
+        .route("/explain", post(explained))
         .route("/drain", post(drain))
         .route("/upgrade", post(upgrade))
         .with_state(process)
@@ -147,6 +150,27 @@ async fn reload(
         Outcome::Checked { .. } | Outcome::Swapped { .. } => StatusCode::OK,
     };
     (status, Json(outcome.event())).into_response()
+}
+
+/// Says what would be decided about the request that the body describes.
+async fn explained(State(process): State<Arc<Process>>, body: Bytes) -> Response {
+    let refused = |message: String| {
+        let error = json!({"errors": [{"message": message}]});
+        (StatusCode::UNPROCESSABLE_ENTITY, Json(error)).into_response()
+    };
+    let question = match serde_json::from_slice(&body) {
+        Ok(question) => question,
+        Err(error) => {
+            return refused(format!(
+                "{error}; send JSON like {{\"url\": \"http://HOST/PATH\", \"method\": \"GET\", \"headers\": [[\"name\", \"value\"]], \
+                 \"peer\": \"192.0.2.1\", \"body\": \"\"}}"
+            ));
+        }
+    };
+    match explain::explain(&process.shared, &question) {
+        Ok(explanation) => Json(explanation).into_response(),
+        Err(message) => refused(message),
+    }
 }
 
 async fn drain(State(process): State<Arc<Process>>) -> Response {
