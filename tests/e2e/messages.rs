@@ -1,6 +1,6 @@
 //! Facts about what single messages look like on either side: dates, hops, interim answers, announced closes.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -224,4 +224,47 @@ fn a_silent_origin_is_waited_for_once() {
         "{:?}",
         start.elapsed()
     );
+}
+
+/// How reading ends: with the end of the stream, or with an error.
+fn ending(client: &mut TcpStream) -> Result<(), ErrorKind> {
+    client.set_read_timeout(Some(SOON)).unwrap();
+    let mut some = vec![0; 500_000];
+    loop {
+        match client.read(&mut some) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error) => return Err(error.kind()),
+        }
+    }
+}
+
+#[test]
+fn what_waits_for_a_client_that_does_not_read_is_thrown_away_with_it() {
+    let site = Site::over(
+        Origin::answering(|_| Answer::full(200, &[], &vec![b'x'; 64 << 20])),
+        |config| config.set("/client/write_timeout_ms", 300),
+    );
+    let mut client = TcpStream::connect(site.weir.address("web")).unwrap();
+    client
+        .write_all(b"GET / HTTP/1.1\r\nHost: acme.test\r\n\r\n")
+        .unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(ending(&mut client), Err(ErrorKind::ConnectionReset));
+    assert_eq!(
+        site.weir
+            .metric("weir_connection_cuts_total{reason=\"write_timeout\"}"),
+        1.0
+    );
+}
+
+#[test]
+fn a_cut_answer_that_ends_with_the_connection_does_not_look_whole() {
+    let cut = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
+    let site = Site::answering(move |_| Answer::raw(cut).then_close());
+    let mut client = TcpStream::connect(site.weir.address("web")).unwrap();
+    client
+        .write_all(b"GET / HTTP/1.0\r\nHost: acme.test\r\n\r\n")
+        .unwrap();
+    assert_eq!(ending(&mut client), Err(ErrorKind::ConnectionReset));
 }

@@ -14,6 +14,7 @@ use weir_schema::config::checked::ClientLimits;
 use super::patience::Patience;
 use super::{BodyFault, Chunk, Downstream, ResponseBody, ResponseParts, Trailers, buffer};
 use crate::clock;
+use crate::listen::socket::Abort;
 use crate::listen::watchdog::Watchdog;
 
 /// Bytes of trailer fields accepted behind a chunked body.
@@ -74,6 +75,8 @@ pub(crate) struct H1Connection<S> {
     bytes_in: u64,
     bytes_out: u64,
     read_closed: bool,
+    write_timed_out: bool,
+    reset: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
@@ -99,6 +102,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
             bytes_in: 0,
             bytes_out: 0,
             read_closed: false,
+            write_timed_out: false,
+            reset: false,
         }
     }
 
@@ -189,6 +194,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
         }
     }
 
+    /// Whether the client was cut because it did not read.
+    pub(crate) fn write_timed_out(&self) -> bool {
+        self.write_timed_out
+    }
+
     /// The next response says `connection: close`.
     pub(crate) fn close_after(&mut self) {
         self.keep_alive = false;
@@ -233,46 +243,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
         (&mut self.stream, std::mem::take(&mut self.buffer))
     }
 
-    /// Closes: what was queued is written, the write side is shut, and the client gets a moment to read it before a
-    /// reset could destroy it (RFC 9112 section 9.6).
-    pub(crate) async fn close(mut self) {
-        let wait = self.write_timeout.min(Duration::from_secs(5));
-        self.patience = Patience::new(wait, self.body_rate_min);
-        self.watchdog.set(wait);
-        let shut = poll_fn(|cx| {
-            if let Poll::Ready(done) = self.poll_queued(cx, &[]) {
-                if done.is_err() {
-                    return Poll::Ready(false);
-                }
-                if self.queued.is_empty() {
-                    return Pin::new(&mut self.stream)
-                        .poll_shutdown(cx)
-                        .map(|shut| shut.is_ok());
-                }
-            }
-            self.watchdog.poll_expired(cx).map(|()| false)
-        });
-        if !shut.await {
-            return;
-        }
-        self.watchdog.set(Duration::from_secs(2));
-        let mut left = 256 * 1024_usize;
-        loop {
-            self.buffer.clear();
-            let read = poll_fn(|cx| {
-                if let Poll::Ready(read) = buffer::poll_fill(&mut self.stream, &mut self.buffer, cx) {
-                    return Poll::Ready(read.unwrap_or(0));
-                }
-                self.watchdog.poll_expired(cx).map(|()| 0)
-            });
-            let count = read.await;
-            if count == 0 || count > left {
-                return;
-            }
-            left -= count;
-        }
-    }
-
     /// Writes queued bytes, then `data`, in one call where possible. Returns how much of `data` went out.
     fn poll_queued(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         loop {
@@ -311,6 +281,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
         let deadline = self.patience.wait(tokio::time::Instant::now());
         self.watchdog.set_at(deadline);
         ready!(self.watchdog.poll_expired(cx));
+        self.write_timed_out = true;
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
@@ -367,6 +338,52 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
                     return None;
                 }
             },
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Abort + Unpin> H1Connection<S> {
+    /// Closes. After an answer that cannot be completed where only a reset shows that, or when the client does not read,
+    /// that is a reset. Else what was queued is written, the write side is shut, and the client gets a moment to read it before a
+    /// reset could destroy it (RFC 9112 section 9.6).
+    pub(crate) async fn close(mut self) {
+        if self.reset || self.write_timed_out {
+            return self.stream.abort_on_close();
+        }
+        let wait = self.write_timeout.min(Duration::from_secs(5));
+        self.patience = Patience::new(wait, self.body_rate_min);
+        self.watchdog.set(wait);
+        let shut = poll_fn(|cx| {
+            if let Poll::Ready(done) = self.poll_queued(cx, &[]) {
+                if done.is_err() {
+                    return Poll::Ready(false);
+                }
+                if self.queued.is_empty() {
+                    return Pin::new(&mut self.stream)
+                        .poll_shutdown(cx)
+                        .map(|shut| shut.is_ok());
+                }
+            }
+            self.watchdog.poll_expired(cx).map(|()| false)
+        });
+        if !shut.await {
+            return;
+        }
+        self.watchdog.set(Duration::from_secs(2));
+        let mut left = 256 * 1024_usize;
+        loop {
+            self.buffer.clear();
+            let read = poll_fn(|cx| {
+                if let Poll::Ready(read) = buffer::poll_fill(&mut self.stream, &mut self.buffer, cx) {
+                    return Poll::Ready(read.unwrap_or(0));
+                }
+                self.watchdog.poll_expired(cx).map(|()| 0)
+            });
+            let count = read.await;
+            if count == 0 || count > left {
+                return;
+            }
+            left -= count;
         }
     }
 }
@@ -533,6 +550,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Downstream for H1Connection<S> {
 
     fn abort(&mut self) {
         self.keep_alive = false;
+        // A body that ends with the connection would look whole.
+        self.reset = self.write == WriteState::UntilClose;
         self.queued.clear();
     }
 

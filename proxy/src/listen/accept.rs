@@ -16,6 +16,7 @@ use weir_schema::ids::{ListenerId, TenantId};
 
 use super::inherit::{self, Inherited};
 use super::leave::Leave;
+use super::socket::{self, Abort};
 use super::{proxy_protocol, serve_h1, serve_h2};
 use crate::downstream::buffer;
 use crate::engine::request::ConnectionInfo;
@@ -110,6 +111,7 @@ impl Listeners {
                 .listen(Some(listener.id.as_str()), listener.address)?,
         };
         socket.set_nonblocking(true)?;
+        socket::prepare(&socket)?;
         let _runtime = self.runtime.enter();
         Ok(Fresh {
             listener: listener.clone(),
@@ -383,7 +385,7 @@ impl Front {
         local: SocketAddr,
         leave: Leave,
     ) where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: AsyncRead + AsyncWrite + Abort + Unpin + Send + 'static,
     {
         let info = self.info(peer, local, Some(tenant));
         let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
@@ -430,6 +432,12 @@ async fn speaks_h2(stream: &mut TcpStream, ahead: &mut BytesMut) -> Option<bool>
 struct Rewound<S> {
     ahead: BytesMut,
     stream: S,
+}
+
+impl<S: Abort> Abort for Rewound<S> {
+    fn abort_on_close(&self) {
+        self.stream.abort_on_close();
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {

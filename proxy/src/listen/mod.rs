@@ -8,4 +8,5 @@ pub(crate) mod leave;
 pub(crate) mod proxy_protocol;
 pub(crate) mod serve_h1;
 pub(crate) mod serve_h2;
+pub(crate) mod socket;
 pub(crate) mod watchdog;

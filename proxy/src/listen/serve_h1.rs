@@ -7,6 +7,7 @@ use weir_h1::RequestError;
 use weir_schema::codes::RefusalCode;
 
 use super::leave::{self, Leave};
+use super::socket::Abort;
 use super::watchdog::Watchdog;
 use crate::downstream::h1::{H1Connection, HeadFault};
 use crate::engine::request::{ConnectionInfo, Request};
@@ -29,7 +30,7 @@ fn code_of(error: &RequestError) -> RefusalCode {
 }
 
 /// Runs until the connection ends.
-pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
+pub(crate) async fn run<S: AsyncRead + AsyncWrite + Abort + Unpin>(
     stream: S,
     ahead: BytesMut,
     info: &ConnectionInfo,
@@ -61,6 +62,13 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         }
         connection.recycle(request.buffer);
         if !connection.finish().await {
+            if connection.write_timed_out() {
+                info.shared
+                    .metrics
+                    .cuts
+                    .with_label_values(&["write_timeout"])
+                    .inc();
+            }
             return connection.close().await;
         }
         let now = &info.shared.live.load().config;
@@ -77,7 +85,7 @@ fn peer_trusted(info: &ConnectionInfo) -> bool {
     live.config.trust.proxies.iter().any(|net| net.contains(&peer))
 }
 
-async fn end<S: AsyncRead + AsyncWrite + Unpin>(
+async fn end<S: AsyncRead + AsyncWrite + Abort + Unpin>(
     mut connection: H1Connection<S>,
     fault: HeadFault,
     served: u32,
