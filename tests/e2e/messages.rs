@@ -226,6 +226,24 @@ fn a_silent_origin_is_waited_for_once() {
     );
 }
 
+#[test]
+fn a_refused_head_gets_no_body_either() {
+    let site = Site::start();
+    for request in [
+        "HEAD / HTTP/1.1\r\nHost: unknown.test\r\nConnection: close\r\n\r\n",
+        "HEAD / HTTP/1.1\r\nHost: a b\r\n\r\n",
+        "HEAD https://acme.test/ HTTP/1.1\r\nHost: acme.test\r\n\r\n",
+    ] {
+        let mut client = site.weir.client();
+        client.send(request).unwrap();
+        let bytes = String::from_utf8(client.drain()).unwrap();
+        assert!(
+            bytes.starts_with("HTTP/1.1 4") && bytes.ends_with("\r\n\r\n"),
+            "{bytes}"
+        );
+    }
+}
+
 /// How reading ends: with the end of the stream, or with an error.
 fn ending(client: &mut TcpStream) -> Result<(), ErrorKind> {
     client.set_read_timeout(Some(SOON)).unwrap();
@@ -249,6 +267,8 @@ fn what_waits_for_a_client_that_does_not_read_is_thrown_away_with_it() {
     client
         .write_all(b"GET / HTTP/1.1\r\nHost: acme.test\r\n\r\n")
         .unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    client.read_exact(&mut [0; 1]).expect("the answer begins");
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(ending(&mut client), Err(ErrorKind::ConnectionReset));
     assert_eq!(

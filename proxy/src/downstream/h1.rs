@@ -64,6 +64,8 @@ pub(crate) struct H1Connection<S> {
     continue_due: bool,
     keep_alive: bool,
     http10: bool,
+    /// The request is a HEAD: no body may follow, not even that of a refusal.
+    bodiless: bool,
     watchdog: Watchdog,
     write_timeout: Duration,
     patience: Patience,
@@ -91,6 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
             continue_due: false,
             keep_alive: true,
             http10: false,
+            bodiless: false,
             watchdog: Watchdog::new(limits.first_byte_timeout),
             write_timeout: limits.write_timeout,
             patience: Patience::new(limits.write_timeout, limits.body_rate_min),
@@ -141,7 +144,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
                 match weir_h1::parse_request_from(&self.buffer, &h1, &mut scan) {
                     Ok(Some(head)) => return Ok(self.begin(head)),
                     Ok(None) => {}
-                    Err(error) => return Err(HeadFault::Refused(error)),
+                    Err(error) => {
+                        self.bodiless = self.buffer.starts_with(b"HEAD ");
+                        return Err(HeadFault::Refused(error));
+                    }
                 }
                 if !started {
                     started = true;
@@ -178,6 +184,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
             _ => BodyState::Done,
         };
         self.continue_due = head.expect_continue && !self.body_done();
+        self.bodiless = head.method.of(&bytes) == b"HEAD";
         self.keep_alive = head.keep_alive;
         self.http10 = head.version == Version::Http10;
         self.write = WriteState::Idle;
@@ -471,6 +478,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Downstream for H1Connection<S> {
             self.keep_alive = false;
         }
         self.write = match parts.body {
+            _ if self.bodiless => WriteState::Empty,
             ResponseBody::None => WriteState::Empty,
             ResponseBody::Length(length) => {
                 // An origin that speaks HTTP/2 can say "no body" without the field.
