@@ -227,6 +227,39 @@ fn a_silent_origin_is_waited_for_once() {
 }
 
 #[test]
+fn an_absolute_target_without_a_path_means_the_root_and_the_server_for_options() {
+    let site = Site::start();
+    for (line, forwarded) in [
+        ("GET http://acme.test?a=b", "/?a=b"),
+        ("OPTIONS http://acme.test", "*"),
+        ("OPTIONS http://acme.test?a=b", "/?a=b"),
+    ] {
+        let request = format!("{line} HTTP/1.1\r\nHost: acme.test\r\n\r\n");
+        assert_eq!(site.weir.client().roundtrip(request).status, 200, "{line}");
+        assert_eq!(site.origin.seen().last().unwrap().target, forwarded, "{line}");
+    }
+}
+
+#[test]
+fn bytes_left_over_from_another_answer_fail_no_get() {
+    let site = Site::answering(|seen| match seen.target.as_str() {
+        // The body that a 304 must not have comes when the connection is in use again.
+        "/304" => Answer::raw("HTTP/1.1 304 Not Modified\r\n\r\n")
+            .then(Duration::from_millis(300), "<html>surplus</html>\r\n\r\n"),
+        _ => Answer::text("good").delayed(Duration::from_millis(600)),
+    });
+    assert_eq!(site.weir.client().get("/304").status, 304);
+    assert_eq!(site.weir.client().get("/good").text(), "good");
+    let site = Site::answering(|_| Answer::raw("<html></html>\r\n\r\n"));
+    assert_eq!(site.weir.client().get("/").status, 502);
+    assert_eq!(
+        site.origin.seen().len(),
+        1,
+        "an invalid answer is not asked for again"
+    );
+}
+
+#[test]
 fn a_refused_head_gets_no_body_either() {
     let site = Site::start();
     for request in [

@@ -36,8 +36,11 @@ pub struct RequestHead {
     /// The effective authority, valid by [`crate::valid_host`]: from an absolute target, else from `Host`.
     /// Missing only in HTTP/1.0.
     pub host: Option<Span>,
-    /// Path and query, starting with `/`; or `*` for OPTIONS.
+    /// Path and query, starting with `/`; or `*` for OPTIONS. An absolute target may lack the path: then only the
+    /// query, if any.
     pub path: Span,
+    /// What must go in front of `path` because the target lacks it: nothing, or `/`, or `*`.
+    pub path_prefix: &'static [u8],
     /// Whether the target is absolute with the scheme `https`. Over cleartext such a request must be refused,
     /// unless a trusted gateway sends it (RFC 9110 section 7.4).
     pub https: bool,
@@ -362,6 +365,7 @@ fn finish(
         upgrade: http11 && connection.upgrade && meaning.upgrade && !meaning.upgrade_to_http && !has_body,
         host: effective_host(buf, &line, meaning.host)?,
         path: line.parts.path,
+        path_prefix: line.parts.path_prefix,
         https: line.parts.https,
     })
 }

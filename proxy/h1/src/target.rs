@@ -12,6 +12,8 @@ pub(crate) struct Target {
     /// Whether the absolute form has the scheme `https`.
     pub(crate) https: bool,
     pub(crate) path: Span,
+    /// What the path lacks in front: see [`crate::RequestHead::path_prefix`].
+    pub(crate) path_prefix: &'static [u8],
 }
 
 /// Whether `target` is a target in origin form: `/path` with an optional `?query`, no fragment.
@@ -31,6 +33,7 @@ pub(crate) fn parse_target(target: &[u8], method: &[u8]) -> Option<Target> {
         authority,
         https,
         path: Span::new(start, target.len()),
+        path_prefix: b"",
     };
     if target.first() == Some(&b'/') {
         return valid_target(target).then(|| origin(None, false, 0));
@@ -52,16 +55,16 @@ pub(crate) fn parse_target(target: &[u8], method: &[u8]) -> Option<Target> {
         return None;
     }
     let authority = Some(Span::new(start, end));
-    if end == target.len() {
-        // An empty path means "/" (RFC 9110 section 4.2.3): the slash before the authority serves for it.
-        // For OPTIONS it would mean "*", which the target has no byte for.
-        let path = Span::new(start - 1, start);
-        return (method != b"OPTIONS").then_some(Target {
-            authority,
-            https,
-            path,
-        });
+    if target.get(end) == Some(&b'/') {
+        return valid_target(target.get(end..)?).then(|| origin(authority, https, end));
     }
-    // "http://host?query" has no path to show; no client in use sends it.
-    valid_target(target.get(end..)?).then(|| origin(authority, https, end))
+    // An empty path means "/"; alone in an OPTIONS request it means "*" (RFC 9112 sections 3.2.1 and 3.2.4).
+    let alone = end == target.len();
+    let query = target.get(end..)?;
+    (alone || all(query, QUERY)).then_some(Target {
+        authority,
+        https,
+        path: Span::new(end, target.len()),
+        path_prefix: if alone && method == b"OPTIONS" { b"*" } else { b"/" },
+    })
 }

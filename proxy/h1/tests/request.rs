@@ -123,8 +123,10 @@ fn request_lines() {
         ("GET http:/a.test/ HTTP/1.1", BadTarget),
         ("GET http:///x HTTP/1.1", BadTarget),
         ("GET http://u@a.test/ HTTP/1.1", BadTarget),
-        ("GET http://a.test?x HTTP/1.1", BadTarget),
-        ("OPTIONS http://a.test HTTP/1.1", BadTarget),
+        ("GET http://a.test?x y HTTP/1.1", BadTarget),
+        ("GET http://a.test?x#y HTTP/1.1", BadTarget),
+        ("GET http://a.test#y HTTP/1.1", BadTarget),
+        ("GET http://?x HTTP/1.1", BadTarget),
         ("GET /#f HTTP/1.1", BadTarget),
         ("GET /?#f HTTP/1.1", BadTarget),
         ("GET /\u{e9} HTTP/1.1", BadTarget),
@@ -169,18 +171,33 @@ fn absolute_form_wins_and_agrees_with_host() {
     for (target, host, path) in [
         ("http://a.test/x?y", "a.test", "/x?y"),
         ("HTTP://A.test", "a.TEST:80", "/"),
+        ("http://a.test?x=/", "a.test", "/?x=/"),
+        ("http://a.test:81?", "a.test:81", "/?"),
         ("https://a.test:443/", "a.test", "/"),
         ("http://[::1]:81/", "[::1]:81", "/"),
     ] {
         let input = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes();
         let head = accepted(&input);
-        assert_eq!(head.path.of(&input), path.as_bytes());
+        assert_eq!([head.path_prefix, head.path.of(&input)].concat(), path.as_bytes());
         assert_eq!(head.https, target.starts_with("https"));
         assert!(
             target
                 .as_bytes()
                 .windows(head.host.unwrap().of(&input).len())
                 .any(|w| w == head.host.unwrap().of(&input))
+        );
+    }
+    for (target, path) in [
+        ("http://a.test", "*"),
+        ("http://a.test?x", "/?x"),
+        ("http://a.test/", "/"),
+    ] {
+        let input = format!("OPTIONS {target} HTTP/1.1\r\nHost: a.test\r\n\r\n").into_bytes();
+        let head = accepted(&input);
+        assert_eq!(
+            [head.path_prefix, head.path.of(&input)].concat(),
+            path.as_bytes(),
+            "{target}"
         );
     }
     refused(b"GET http://a.test/ HTTP/1.1\r\nHost: b.test\r\n\r\n", BadHost);

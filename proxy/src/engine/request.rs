@@ -59,7 +59,13 @@ pub(crate) struct Request {
 
 impl Request {
     /// From an HTTP/1.x head in `buffer`.
-    pub(crate) fn from_h1(buffer: BytesMut, head: RequestHead) -> Self {
+    pub(crate) fn from_h1(mut buffer: BytesMut, head: RequestHead) -> Self {
+        let path = if head.path_prefix.is_empty() {
+            head.path
+        } else {
+            let path = [head.path_prefix, head.path.of(&buffer)].concat();
+            append(&mut buffer, &path)
+        };
         let length = match head.framing {
             Framing::Length(length) => Some(length),
             _ => None,
@@ -68,7 +74,7 @@ impl Request {
             buffer,
             method: head.method,
             target: head.target,
-            path: head.path,
+            path,
             host: head.host,
             fields: head.fields,
             protocol: if head.version == Version::Http10 {

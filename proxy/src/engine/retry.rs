@@ -98,11 +98,14 @@ impl Attempts<'_> {
             }
             // Waiting for the same endpoint once more would only make the client wait twice as long.
             let waited = kind == UpstreamFault::Timeout && pool.endpoints.load().len() < 2;
-            if !may || waited || kind == UpstreamFault::Protocol || attempt_no >= retry.retries_max {
+            let invalid = kind == UpstreamFault::Protocol && !fault.reused;
+            if !may || waited || invalid || attempt_no >= retry.retries_max {
                 return Err(Stop::Upstream(kind));
             }
-            // A pooled connection that the origin had closed says nothing about the origin: no budget, no wait.
-            let stale = kind == UpstreamFault::Left || (fault.reused && kind == UpstreamFault::Reset);
+            // A pooled connection that the origin had closed, or on which it sent more than its last answer, says nothing
+            // about this request: no budget, no wait.
+            let left_over = matches!(kind, UpstreamFault::Reset | UpstreamFault::Protocol);
+            let stale = kind == UpstreamFault::Left || (fault.reused && left_over);
             if !stale {
                 if !pool.budget.try_retry(clock::recent_ns()) {
                     return Err(Stop::Upstream(kind));
