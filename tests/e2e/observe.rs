@@ -31,6 +31,35 @@ fn the_access_log_has_one_line_per_request_and_no_secret() {
 }
 
 #[test]
+fn bytes_belong_to_the_request_that_they_were_sent_for() {
+    let log = json!({ "file": "access.log" });
+    let site = Site::with(|config| config.set("/observability/access_log", log));
+    let requests = [
+        "GET /first HTTP/1.1\r\nHost: acme.test\r\n\r\n",
+        "POST /second HTTP/1.1\r\nHost: acme.test\r\nContent-Length: 5\r\n\r\nabcde",
+        "POST /third HTTP/1.1\r\nHost: acme.test\r\nTransfer-Encoding: chunked\r\n\r\n2;x\r\nab\r\n0\r\n\r\n",
+        "GET /last HTTP/1.1\r\nHost: acme.test\r\nConnection: close\r\n\r\n",
+    ];
+    let mut client = site.weir.client();
+    client.send(requests.concat()).unwrap();
+    let answered = client.drain().len() as u64;
+    let path = site.weir.folder().join("access.log");
+    let lines: Vec<Value> = wait_for("four lines in the access log", || {
+        let text = std::fs::read_to_string(&path).ok()?;
+        let lines: Vec<_> = text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect();
+        (lines.len() == requests.len()).then_some(lines)
+    });
+    for (request, line) in requests.iter().zip(&lines) {
+        assert_eq!(line["bytes_in"], json!(request.len()), "{request}: {line}");
+    }
+    let out: u64 = lines.iter().filter_map(|line| line["bytes_out"].as_u64()).sum();
+    assert_eq!(out, answered);
+}
+
+#[test]
 fn metrics_count_what_passed_and_what_was_refused() {
     let site = Site::start();
     assert_eq!(site.weir.client().get("/").status, 200);

@@ -165,7 +165,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
             });
             match read.await {
                 Some(Ok(0) | Err(_)) => return Err(HeadFault::Closed),
-                Some(Ok(count)) => self.bytes_in += count as u64,
+                Some(Ok(_)) => {}
                 None if started => return Err(HeadFault::TimedOut),
                 None => return Err(HeadFault::Idle),
             }
@@ -190,6 +190,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
         self.write = WriteState::Idle;
         self.body_started = None;
         self.body_bytes = 0;
+        // What was read ahead belongs to the exchange that uses it.
+        self.bytes_in = head.head_bytes as u64;
+        self.bytes_out = 0;
         (bytes, head)
     }
 
@@ -229,8 +232,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
                 _ => return false,
             }
         }
-        self.bytes_in = 0;
-        self.bytes_out = 0;
         true
     }
 
@@ -319,6 +320,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
                     .unwrap_or(usize::MAX)
                     .min(self.buffer.len());
                 *left -= count as u64;
+                self.bytes_in += count as u64;
                 if *left == 0 {
                     self.body = BodyState::Done;
                 }
@@ -328,6 +330,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
                 let Ok(decoded) = decoder.decode(&self.buffer) else {
                     return Some(Err(BodyFault::Malformed));
                 };
+                self.bytes_in += decoded.consumed as u64;
                 let data = decoded.data;
                 if !data.is_empty() {
                     let mut piece = self.buffer.split_to(decoded.consumed);
@@ -418,9 +421,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Downstream for H1Connection<S> {
             }
             match buffer::poll_fill(&mut self.stream, &mut self.buffer, cx) {
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(BodyFault::Gone)),
-                Poll::Ready(Ok(count)) => {
+                Poll::Ready(Ok(_)) => {
                     self.continue_due = false;
-                    self.bytes_in += count as u64;
                 }
                 Poll::Pending => {
                     let fault = ready!(self.poll_rate(cx));
@@ -583,8 +585,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Downstream for H1Connection<S> {
                 self.keep_alive = false;
                 Poll::Pending
             }
-            Poll::Ready(Ok(count)) => {
-                self.bytes_in += count as u64;
+            Poll::Ready(Ok(_)) => {
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
