@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use weir_tests::config::Config;
 use weir_tests::h1::Response;
+use weir_tests::h2c::H2;
 use weir_tests::origin::{Answer, Origin};
 
 use crate::Site;
@@ -29,6 +30,14 @@ fn every_answer_has_one_date_and_that_of_the_origin_stays() {
     });
     let kept = site.weir.client().get("/dated");
     assert_eq!(kept.header("date"), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
+    let mut h2 = H2::prior_knowledge(site.weir.address("web")).unwrap();
+    for url in ["http://acme.test/", "http://unknown.test/"] {
+        assert!(h2.get(url).unwrap().header("date").is_some(), "{url}");
+    }
+    assert_eq!(
+        h2.get("http://acme.test/dated").unwrap().header("date"),
+        Some("Sun, 06 Nov 1994 08:49:37 GMT")
+    );
     let refusal = "GET / HTTP/1.1\r\nHost: unknown.test\r\n\r\n";
     for response in [
         site.weir.client().get("/"),

@@ -334,7 +334,12 @@ impl Downstream for H2Stream {
         let mut response = Response::new(());
         *response.status_mut() =
             StatusCode::from_u16(parts.status).map_err(|_| io::ErrorKind::InvalidData)?;
-        *response.headers_mut() = header_map(parts.fields.iter().copied())?;
+        let headers = response.headers_mut();
+        *headers = header_map(parts.fields.iter().copied())?;
+        if !headers.contains_key(http::header::DATE) {
+            let date = HeaderValue::from_bytes(&crate::clock::http_date());
+            headers.insert(http::header::DATE, date.map_err(|_| io::ErrorKind::InvalidData)?);
+        }
         let empty = matches!(parts.body, ResponseBody::None | ResponseBody::Length(0));
         if let ResponseBody::Length(length) = parts.body {
             self.length_left = Some(length);
