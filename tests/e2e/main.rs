@@ -7,6 +7,7 @@ mod config_keys;
 mod framing;
 mod geo;
 mod h2;
+mod h2_floods;
 mod limits;
 mod listeners;
 mod messages;

@@ -6,8 +6,10 @@
 
 pub mod config;
 pub mod h1;
+pub mod h2_origin;
 pub mod h2c;
 pub mod load;
+pub mod h2raw;
 pub mod origin;
 pub mod pki;
 pub mod tls;
