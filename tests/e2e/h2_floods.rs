@@ -275,3 +275,31 @@ fn a_preface_without_settings_is_refused() {
     }
     assert_eq!(site.origin.bytes_in(), 0);
 }
+
+#[test]
+fn a_header_list_over_the_limit_is_a_431_and_far_over_it_the_end() {
+    let site = Site::with(|config| config.set("/client/h2/header_list_bytes_max", 2048));
+    let fill = [b'x'; 100];
+    for (count, expected) in [
+        (10, Outcome::Status(200)),
+        (20, Outcome::Status(431)),
+        (200, Outcome::Silence),
+    ] {
+        let fields: Vec<(&[u8], &[u8])> = vec![(b"x-fill", &fill); count];
+        let mut client = H2Raw::connect(site.weir.address("web"), &[]);
+        let block = request("GET", "/", &fields);
+        let (first, rest) = block.split_at(block.len().min(16_000));
+        let ends = if rest.is_empty() { END_HEADERS } else { 0 };
+        client.send(frame(HEADERS, END_STREAM | ends, 1, first));
+        if ends == 0 {
+            client.send(frame(CONTINUATION, END_HEADERS, 1, rest));
+        }
+        let outcome = client.outcome(1);
+        if expected == Outcome::Silence {
+            assert!(matches!(outcome, Outcome::Goaway(_)), "{count}: {outcome:?}");
+        } else {
+            assert_eq!(outcome, expected, "{count}");
+        }
+    }
+    assert_eq!(site.origin.seen().len(), 1);
+}

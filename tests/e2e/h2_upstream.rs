@@ -193,6 +193,23 @@ fn a_small_limit_of_streams_opens_more_connections() {
 }
 
 #[test]
+fn more_connections_than_the_pool_may_have_are_not_opened() {
+    let origin = H2Origin::with_streams(1, |_| Answer::Late(Duration::from_millis(200)));
+    let site = H2Site::over(origin, |config| config.set("/pools/0/idle_connections_max", 2));
+    let mut client = H2Raw::connect(site.weir.address("web"), &[]);
+    for stream in (1..13).step_by(2) {
+        client.send(frame(HEADERS, 5, stream, &request("GET", "/", &[])));
+    }
+    for _ in 0..6 {
+        let head = client
+            .wait(|frame| matches!(frame.kind, HEADERS | RST_STREAM))
+            .unwrap();
+        assert_eq!(head.kind, HEADERS, "the rest waits");
+    }
+    assert_eq!(site.origin.connections(), 2);
+}
+
+#[test]
 fn an_answer_nobody_reads_holds_up_no_other() {
     let big = Bytes::from(vec![b'x'; 8_000_000]);
     let site = H2Site::answering(move |seen| match seen.path.as_str() {
