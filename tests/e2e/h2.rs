@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderValue, Request};
 use weir_tests::config::Config;
 use weir_tests::h2c::H2;
+use weir_tests::h2raw::*;
 use weir_tests::origin::{Answer, Origin};
 use weir_tests::pki::Authority;
 use weir_tests::tls::Client;
@@ -127,4 +128,133 @@ fn a_refusal_leaves_the_connection_to_the_other_streams() {
     );
     assert_eq!(client.get("http://acme.test/").unwrap().status, 200);
     assert_eq!(site.origin.seen().len(), 1);
+}
+
+/// Heads that RFC 9113 sections 8.1 to 8.3 call malformed, and targets and hosts that HTTP/1.1 does not have.
+#[test]
+fn malformed_heads_never_reach_the_origin() {
+    type Fields<'a> = &'a [(&'a [u8], &'a [u8])];
+    let [method, scheme, path, authority]: [(&[u8], &[u8]); 4] = [
+        (b":method", b"GET"),
+        (b":scheme", b"http"),
+        (b":path", b"/"),
+        (b":authority", b"acme.test"),
+    ];
+    let heads: &[Fields<'_>] = &[
+        &[scheme, path, authority],
+        &[method, path, authority],
+        &[method, scheme, authority],
+        &[method, method, scheme, path, authority],
+        &[method, scheme, path, authority, (b":status", b"200")],
+        &[method, scheme, path, (b"x", b"y"), authority],
+        &[method, scheme, (b":path", b""), authority],
+        &[method, scheme, (b":path", b"/a b"), authority],
+        &[method, scheme, (b":path", b"/a\r\nx: y"), authority],
+        &[method, scheme, (b":path", b"/\"<>"), authority],
+        &[method, scheme, (b":path", b"/{x}"), authority],
+        &[method, scheme, (b":path", b"/\xc3\xa9"), authority],
+        &[method, scheme, (b":path", b"*"), authority],
+        &[method, scheme, (b":path", b"x"), authority],
+        &[(b":method", b"G T"), scheme, path, authority],
+        &[(b":method", b"GET / HTTP/1.1\r\nx: y"), scheme, path, authority],
+        &[(b":method", b"PRI"), scheme, path, authority],
+        &[(b":method", b"CONNECT"), authority],
+        &[method, (b":scheme", b"ftp"), path, authority],
+        &[method, (b":scheme", b""), path, authority],
+        &[method, scheme, path, (b":authority", b"user@acme.test")],
+        &[method, scheme, path, (b":authority", b"acme.test:0")],
+        &[method, scheme, path, authority, (b"host", b"other.test")],
+        &[
+            method,
+            scheme,
+            path,
+            (b"host", b"acme.test"),
+            (b"host", b"acme.test"),
+        ],
+        &[method, scheme, path, authority, (b"X-Upper", b"1")],
+        &[method, scheme, path, authority, (b"x y", b"1")],
+        &[method, scheme, path, authority, (b"x\"", b"1")],
+        &[method, scheme, path, authority, (b"", b"1")],
+        &[method, scheme, path, authority, (b"x", b"a\r\nb: c")],
+        &[method, scheme, path, authority, (b"x", b"a\0")],
+        &[method, scheme, path, authority, (b"x", b" a")],
+        &[method, scheme, path, authority, (b"x", b"a\t")],
+        &[method, scheme, path, authority, (b"connection", b"close")],
+        &[
+            method,
+            scheme,
+            path,
+            authority,
+            (b"transfer-encoding", b"chunked"),
+        ],
+        &[method, scheme, path, authority, (b"upgrade", b"h2c")],
+        &[method, scheme, path, authority, (b"te", b"trailers, gzip")],
+        &[method, scheme, path, authority, (b"content-length", b"+0")],
+        &[method, scheme, path, authority, (b"content-length", b"1")],
+        &[method, scheme, path, authority, (b"content-length", b"0, 0")],
+        &[method, scheme, path, authority, (b"expect", b"200-ok")],
+    ];
+    let site = Site::start();
+    for head in heads {
+        let mut client = H2Raw::connect(site.weir.address("web"), &[]);
+        client.send(frame(HEADERS, END_STREAM | END_HEADERS, 1, &block(head)));
+        let outcome = client.outcome(1);
+        assert!(outcome.is_refusal(), "{outcome:?} to {head:?}");
+    }
+    assert_eq!(site.origin.bytes_in(), 0);
+}
+
+#[test]
+fn malformed_trailers_are_refused() {
+    let site = Site::start();
+    let trailers: [(u8, Vec<u8>); 6] = [
+        // ":path: /x", its name taken from the static table.
+        (5, b"\x04\x02/x".to_vec()),
+        (5, block(&[(b":foo", b"x")])),
+        (5, block(&[(b"x", b" 1")])),
+        (5, block(&[(b"X", b"1")])),
+        (5, block(&[(b"host", b"acme.test")])),
+        // Trailers end the stream.
+        (END_HEADERS, block(&[(b"x", b"1")])),
+    ];
+    for (flags, block) in trailers {
+        let mut client = H2Raw::connect(site.weir.address("web"), &[]);
+        let head = request("POST", "/", &[(b"content-length", b"3")]);
+        client.send(frame(HEADERS, END_HEADERS, 1, &head));
+        client.send(frame(DATA, 0, 1, b"abc"));
+        client.send(frame(HEADERS, flags, 1, &block));
+        let outcome = client.outcome(1);
+        assert!(outcome.is_refusal(), "{outcome:?} to {block:x?}");
+    }
+    assert_eq!(site.origin.bytes_in(), 0);
+}
+
+#[test]
+fn an_expectation_is_met() {
+    let site = Site::start();
+    let mut client = H2Raw::connect(site.weir.address("web"), &[]);
+    let head = request(
+        "POST",
+        "/",
+        &[(b"expect", b"100-continue"), (b"content-length", b"3")],
+    );
+    client.send(frame(HEADERS, END_HEADERS, 1, &head));
+    let interim = client.wait(|frame| frame.kind == HEADERS).unwrap();
+    assert_eq!((interim.status(), interim.flags & END_STREAM), (100, 0));
+    client.send(frame(DATA, END_STREAM, 1, b"abc"));
+    assert_eq!(client.outcome(1), Outcome::Status(200));
+    assert_eq!(site.origin.wait_seen(1)[0].body, b"abc");
+}
+
+#[test]
+fn a_refusal_before_the_end_of_the_upload_is_whole() {
+    let site = Site::with(|config| config.set("/tenants/0/routes/0/body_bytes_max", 10));
+    let mut client = H2Raw::connect(site.weir.address("web"), &[]);
+    let head = request("POST", "/", &[(b"content-length", b"100000")]);
+    client.send(frame(HEADERS, END_HEADERS, 1, &head));
+    assert_eq!(client.outcome(1), Outcome::Status(413));
+    let end = client.wait(|frame| frame.stream == 1 && frame.flags & END_STREAM != 0);
+    assert!(end.is_some_and(|frame| frame.kind == DATA));
+    let reset = client.wait(|frame| frame.kind == RST_STREAM).unwrap();
+    assert_eq!(reset.code(), NO_ERROR);
 }

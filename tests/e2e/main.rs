@@ -8,6 +8,8 @@ mod explain;
 mod framing;
 mod geo;
 mod h2;
+mod h2_floods;
+mod h2_upstream;
 mod limits;
 mod listeners;
 mod messages;

@@ -6,7 +6,9 @@
 
 pub mod config;
 pub mod h1;
+pub mod h2_origin;
 pub mod h2c;
+pub mod h2raw;
 pub mod load;
 pub mod origin;
 pub mod pki;

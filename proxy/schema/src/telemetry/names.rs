@@ -73,6 +73,7 @@ pub const CUT_REASONS: &[&str] = &[
     "handshake_timeout",
     "header_timeout",
     "idle_timeout",
+    "proxy_protocol",
     "write_stall",
 ];
 
