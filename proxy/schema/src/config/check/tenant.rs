@@ -312,6 +312,7 @@ pub(super) fn tenants(raw: &RawConfig, regions: &[Region], scope: &mut Scope<'_>
     let mut all = Tenants {
         document: raw,
         regions,
+        here: &raw.node.region,
         tiers,
         none,
         hosts: HashMap::new(),
@@ -329,6 +330,8 @@ pub(super) fn tenants(raw: &RawConfig, regions: &[Region], scope: &mut Scope<'_>
 struct Tenants<'a> {
     document: &'a RawConfig,
     regions: &'a [Region],
+    /// Region of this process.
+    here: &'a str,
     tiers: HashMap<&'a str, Policies>,
     none: Policies,
     /// Owner of each host.
@@ -379,6 +382,10 @@ impl Tenants<'_> {
             }
             (RawState::Migrating, Some(region)) => {
                 let region = scope.refer(Kind::Region, region, &place, RegionId::new)?;
+                if region.as_str() == self.here {
+                    // Here it has arrived; only the others send its clients on.
+                    return Some(TenantState::Active);
+                }
                 if self
                     .regions
                     .iter()
