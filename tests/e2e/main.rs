@@ -4,6 +4,7 @@
 mod basics;
 mod bodies;
 mod config_keys;
+mod connections;
 mod explain;
 mod framing;
 mod geo;
@@ -19,6 +20,7 @@ mod slow;
 mod tenants;
 mod tls;
 mod upgrade;
+mod upstream;
 mod waf;
 
 mod site;

@@ -382,10 +382,6 @@ impl Tenants<'_> {
             }
             (RawState::Migrating, Some(region)) => {
                 let region = scope.refer(Kind::Region, region, &place, RegionId::new)?;
-                if region.as_str() == self.here {
-                    // Here it has arrived; only the others send its clients on.
-                    return Some(TenantState::Active);
-                }
                 if self
                     .regions
                     .iter()
@@ -398,7 +394,13 @@ impl Tenants<'_> {
                         "a region whose `ingress` is set".to_owned(),
                     );
                 }
-                Some(TenantState::Migrating { region })
+                // Here it has arrived; only the others send its clients on.
+                let here = region.as_str() == self.here;
+                Some(if here {
+                    TenantState::Active
+                } else {
+                    TenantState::Migrating { region }
+                })
             }
             (_, Some(_)) => {
                 scope.faults.add(
