@@ -11,7 +11,7 @@ const UNTESTED: &[&str] = &[
     "control_frames_per_s",
     "resets_max",
     "resets_per_s",
-    "state_dir",
+    "stall_timeout_ms",
 ];
 
 /// Names of all properties in the JSON Schema of the document.

@@ -9,6 +9,7 @@ mod explain;
 mod framing;
 mod geo;
 mod h2;
+mod last_good;
 mod limits;
 mod listeners;
 mod messages;
