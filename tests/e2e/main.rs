@@ -15,6 +15,7 @@ mod listeners;
 mod messages;
 mod observe;
 mod pools;
+mod quarantine;
 mod reload;
 mod retry;
 mod slow;
