@@ -22,7 +22,7 @@ use crate::listen::accept::Listeners;
 use crate::listen::inherit::Inherited;
 use crate::live::Shared;
 use crate::process::{Command, Process, Signals};
-use crate::reload::Reloader;
+use crate::reload::{Current, Reloader};
 use crate::sync::first::{self, First};
 use crate::telemetry::access_log::Writer;
 use crate::telemetry::registry::Metrics;
@@ -132,11 +132,21 @@ fn assemble(options: ProxyOptions, offer: Option<Offer>) -> Result<Assembled, St
     let mut inherited = Inherited::take(offer.as_ref().map_or(&[], |offer| offer.sockets.as_slice()));
     let generation = offer.as_ref().map_or(1, |offer| offer.generation);
     let state_dir = options.state_dir.as_deref();
-    let offered = offer.and_then(|offer| Some((offer.document?, offer.fallback)));
-    let mut first = match offered {
-        // An upgrade changes the binary and nothing else: what it cannot serve, the old process goes on serving.
-        Some((document, fallback)) => First::handed_over(document.into(), state_dir, fallback, &metrics)?,
-        None => first::choose(options.document, state_dir, &metrics)?,
+    let mut first = match offer {
+        Some(Offer {
+            document: Some(document),
+            fallback,
+            kept_tenants,
+            kept_document,
+            ..
+        }) => {
+            let kept = first::Kept {
+                tenants: kept_tenants,
+                document: kept_document.map(Into::into),
+            };
+            First::handed_over(document.into(), state_dir, fallback, kept, &metrics)?
+        }
+        _ => first::choose(options.document, state_dir, &metrics)?,
     };
     first.live.generation = generation;
     let config = Arc::clone(&first.live.config);
@@ -158,13 +168,13 @@ fn assemble(options: ProxyOptions, offer: Option<Offer>) -> Result<Assembled, St
         .generation
         .set(i64::try_from(generation).unwrap_or(i64::MAX));
     let (commands, received) = mpsc::channel(16);
-    let reloader = Reloader::new(
-        Arc::clone(&shared),
-        options.file,
-        first.last_good,
-        first.document,
-        first.fallback,
-    );
+    let current = Current {
+        from_start: options.file.is_none() && first.fallback.is_none() && generation == 1,
+        document: first.document,
+        fallback: first.fallback,
+        sound: first.kept,
+    };
+    let reloader = Reloader::new(Arc::clone(&shared), options.file, first.last_good, current);
     let process = Arc::new(Process {
         reloader,
         shared,

@@ -1,6 +1,6 @@
 //! Claims of bearer tokens, once their signature is verified.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::{collections::HashMap, fs};
 
@@ -26,26 +26,33 @@ impl Claims {
         self.keys.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    fn key(&self, path: &PathBuf, algorithm: &str) -> Option<Arc<DecodingKey>> {
-        let id = (path.clone(), algorithm.to_owned());
+    fn key(&self, path: &Path, algorithm: &str) -> Option<Arc<DecodingKey>> {
+        let id = (path.to_owned(), algorithm.to_owned());
         if let Some(known) = self.keys.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
             return known.clone();
         }
-        let parsed = fs::read(path).ok().and_then(|bytes| {
-            let key = match algorithm {
-                "HS256" => Ok(DecodingKey::from_secret(bytes.trim_ascii())),
-                "RS256" => DecodingKey::from_rsa_pem(&bytes),
-                "ES256" => DecodingKey::from_ec_pem(&bytes),
-                _ => DecodingKey::from_ed_pem(&bytes),
-            };
-            key.ok().map(Arc::new)
-        });
+        let parsed = read_key(path, algorithm).ok().map(Arc::new);
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         if keys.len() < KEYS_MAX {
             keys.insert(id, parsed.clone());
         }
         parsed
     }
+}
+
+/// Reads the key that a document names.
+///
+/// # Errors
+/// Why tokens could not be verified with it.
+pub(crate) fn read_key(path: &Path, algorithm: &str) -> Result<DecodingKey, String> {
+    let bytes = fs::read(path).map_err(|error| error.to_string())?;
+    let key = match algorithm {
+        "HS256" => Ok(DecodingKey::from_secret(bytes.trim_ascii())),
+        "RS256" => DecodingKey::from_rsa_pem(&bytes),
+        "ES256" => DecodingKey::from_ec_pem(&bytes),
+        _ => DecodingKey::from_ed_pem(&bytes),
+    };
+    key.map_err(|error| format!("no key for {algorithm}: {error}"))
 }
 
 impl ClaimVerifier for Claims {

@@ -44,6 +44,10 @@ pub(crate) struct Offer {
     pub(crate) document: Option<OfferedDocument>,
     /// Why that is not the document that was asked for.
     pub(crate) fallback: Option<Fallback>,
+    /// Tenants that are set aside and served on an older version.
+    pub(crate) kept_tenants: Vec<String>,
+    /// The document of that version.
+    pub(crate) kept_document: Option<OfferedDocument>,
 }
 
 /// A document on its way.

@@ -1,7 +1,9 @@
 //! `CheckedConfig` becomes `Live`: files are read, rules compiled, pools kept. Unchanged tenants keep their compiled
 //! parts; state that must survive a swap lives in [`Shared`], keyed by stable ids.
 
-use std::collections::HashMap;
+mod aside;
+
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,8 +17,10 @@ use weir_decide::retry::Budget;
 use weir_decide::route::RouteTable;
 use weir_geoip::Database;
 use weir_rules::{Disk, RuleSet, Source};
-use weir_schema::config::checked::{AccessLog, CheckedConfig, Pool, RuleSetSource, WafMode};
-use weir_schema::ids::{PoolId, TenantId};
+use weir_schema::config::checked::{
+    AccessLog, CheckedConfig, KeySource, Pool, RuleSetSource, Tenant, WafMode,
+};
+use weir_schema::ids::{PoolId, RuleSetId, TenantId};
 
 use crate::claims::Claims;
 use crate::engine::body::HeldBytes;
@@ -24,6 +28,8 @@ use crate::listen::certs::Certificates;
 use crate::telemetry::access_log::Writer;
 use crate::telemetry::registry::{Metrics, TenantMetrics};
 use crate::upstream::pool::{EndpointState, PoolState};
+
+pub(crate) use aside::Faults;
 
 /// What outlives every version.
 pub(crate) struct Shared {
@@ -80,6 +86,16 @@ impl HasPolicy for TenantLive {
 }
 
 impl Live {
+    /// Tenants that are set aside and served on an older version.
+    pub(crate) fn kept_tenants(&self) -> impl Iterator<Item = &TenantId> {
+        let aside = self
+            .config
+            .quarantined
+            .iter()
+            .filter_map(|aside| aside.id.as_ref());
+        aside.filter(|id| self.tenants.contains_key(*id))
+    }
+
     /// What the stages look at.
     pub(crate) fn edge<'a>(&'a self, shared: &'a Shared, charge: bool) -> Edge<'a, Arc<TenantLive>> {
         Edge {
@@ -99,10 +115,8 @@ impl Live {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CompileError {
     /// A certificate or key.
-    #[error("tenant {tenant}: {reason}; give a PEM chain and its key")]
+    #[error("{reason}; give a PEM chain and its key")]
     Certificate {
-        /// Whose.
-        tenant: TenantId,
         /// What is wrong.
         reason: String,
     },
@@ -128,14 +142,31 @@ pub(crate) enum CompileError {
     /// Rules.
     #[error("{0}")]
     Rule(String),
+    /// Something wholly inside a tenant.
+    #[error("tenant {tenant}: {error}")]
+    Tenant {
+        /// Whose.
+        tenant: TenantId,
+        /// What is wrong.
+        error: Box<Self>,
+    },
+    /// A key that tokens are verified with.
+    #[error("{}: {reason}; give a PEM public key, or the secret for HS256", path.display())]
+    TokenKey {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
 }
 
-/// Compiles a version; parts that `previous` has compiled from the same input are taken from it.
+/// Compiles a version; parts that `previous` has compiled from the same input are taken from it. Tenants whose own files
+/// cannot be used are set aside where the document says so.
 ///
 /// # Errors
 /// All that could not be used; nothing has changed then.
 pub(crate) fn compile(
-    config: CheckedConfig,
+    mut config: CheckedConfig,
     previous: Option<&Live>,
     metrics: &Metrics,
 ) -> Result<Live, Vec<CompileError>> {
@@ -145,43 +176,70 @@ pub(crate) fn compile(
         metrics,
         rule_sets: HashMap::new(),
         errors: &mut errors,
+        faults: Faults::default(),
     };
-    let pools = build.pools(&config);
+    let mut pools = build.pools(&config);
     let geo = build.geo(&config);
     let global_limit = build.global_limit(&config);
-    let tenants = build.tenants(&config, &pools, global_limit.as_ref());
-    let rule_sets = std::mem::take(&mut build.rule_sets);
-    let certificates = Certificates::compile(&config, previous.map(|live| &live.certificates), &mut errors);
-    if !errors.is_empty() {
+    let mut tenants = build.tenants(&config, &pools, global_limit.as_ref());
+    let old_certificates = previous.map(|live| &live.certificates);
+    let mut certificates = Certificates::read(&config, old_certificates, &mut build.faults);
+    let faults = std::mem::take(&mut build.faults);
+    if !build.errors.is_empty() || !(faults.is_empty() || config.quarantine_tenants) {
+        errors.extend(faults.into_errors());
         return Err(errors);
     }
-    let quarantined = config
-        .quarantined
-        .iter()
-        .flat_map(|quarantined| &quarantined.hosts);
-    let hosts = tenants
-        .values()
-        .flat_map(|live| {
-            live.policy
-                .tenant
-                .hosts
-                .iter()
-                .map(|host| (host.clone(), Owner::Tenant(Arc::clone(live))))
-        })
-        .chain(quarantined.map(|host| (host.clone(), Owner::Quarantined)));
-    let access_log = config.observability.access_log.clone().map(Arc::new);
+    faults.set_aside(&mut config);
+    for id in config.quarantined.iter().filter_map(|aside| aside.id.as_ref()) {
+        tenants.remove(id);
+        certificates.remove(id);
+        let Some(old) = previous.and_then(|live| live.tenants.get(id)) else {
+            continue;
+        };
+        tenants.insert(id.clone(), build.kept(old, &mut pools, global_limit.as_ref()));
+        if let Some(old) = old_certificates.and_then(|old| old.of(id)) {
+            certificates.insert(id.clone(), Arc::clone(old));
+        }
+    }
+    let hosts = owners(&config, &tenants);
+    let of_tenants = hosts.iter().filter_map(|(host, owner)| match owner {
+        Owner::Tenant(live) => Some((host.clone(), live.policy.tenant.id.clone())),
+        Owner::Quarantined => None,
+    });
     Ok(Live {
         generation: previous.map_or(1, |live| live.generation + 1),
+        certificates: Certificates::new(certificates, of_tenants),
         hosts: HostTable::build(hosts),
         tenants,
         pools,
         global_limit,
-        access_log,
-        certificates,
+        access_log: config.observability.access_log.clone().map(Arc::new),
         geo,
-        rule_sets,
+        rule_sets: build.rule_sets,
         config: Arc::new(config),
     })
+}
+
+/// Who has each host: sound tenants first, then those that stay on an older version, then nobody.
+fn owners(
+    config: &CheckedConfig,
+    tenants: &HashMap<TenantId, Arc<TenantLive>>,
+) -> Vec<(String, Owner<Arc<TenantLive>>)> {
+    let sound = config.tenants.iter().map(|tenant| &tenant.id);
+    let aside = config.quarantined.iter().filter_map(|aside| aside.id.as_ref());
+    let mut seen = HashSet::new();
+    let mut hosts = Vec::new();
+    for live in sound.chain(aside).filter_map(|id| tenants.get(id)) {
+        for host in live.policy.tenant.hosts.iter().filter(|host| seen.insert(*host)) {
+            hosts.push((host.clone(), Owner::Tenant(Arc::clone(live))));
+        }
+    }
+    for host in config.quarantined.iter().flat_map(|aside| &aside.hosts) {
+        if seen.insert(host) {
+            hosts.push((host.clone(), Owner::Quarantined));
+        }
+    }
+    hosts
 }
 
 struct Build<'a> {
@@ -189,6 +247,15 @@ struct Build<'a> {
     metrics: &'a Metrics,
     rule_sets: RuleCache,
     errors: &'a mut Vec<CompileError>,
+    faults: Faults,
+}
+
+/// The named rule sets of a version.
+#[derive(Default)]
+struct Sets<'a> {
+    sources: HashMap<&'a RuleSetId, Vec<Source>>,
+    /// Compiled where a tenant uses them; `None` for a set that cannot be.
+    rules: HashMap<&'a RuleSetId, Option<Arc<RuleSet>>>,
 }
 
 impl Build<'_> {
@@ -196,10 +263,7 @@ impl Build<'_> {
         match fs::read(path) {
             Ok(bytes) => Some(bytes),
             Err(error) => {
-                self.errors.push(CompileError::File {
-                    path: path.to_owned(),
-                    reason: error.to_string(),
-                });
+                self.errors.push(unreadable(path, error));
                 None
             }
         }
@@ -315,126 +379,217 @@ impl Build<'_> {
         global: Option<&Arc<GlobalLimit>>,
     ) -> HashMap<TenantId, Arc<TenantLive>> {
         let bound = config.observability.metric_tenants_max as usize;
-        let mut sets: HashMap<&weir_schema::ids::RuleSetId, Vec<Source>> = HashMap::new();
+        let mut sets = Sets::default();
         for set in &config.rule_sets {
             let sources = match &set.source {
-                RuleSetSource::Baseline => weir_rules::baseline(),
-                RuleSetSource::Files(files) => self.sources(files),
+                RuleSetSource::Baseline => Ok(weir_rules::baseline()),
+                RuleSetSource::Files(files) => sources(files),
             };
-            sets.insert(&set.id, sources);
+            match sources {
+                Ok(sources) => {
+                    sets.sources.insert(&set.id, sources);
+                }
+                Err(errors) => self.errors.extend(errors),
+            }
         }
         let mut tenants = HashMap::with_capacity(config.tenants.len());
         for (index, tenant) in config.tenants.iter().enumerate() {
-            let rules = match tenant.waf.mode {
-                WafMode::Off => None,
-                WafMode::Block | WafMode::Detect => {
-                    let mut sources = sets.get(&tenant.waf.rule_set).cloned().unwrap_or_default();
-                    sources.extend(self.sources(&tenant.waf.rules));
-                    self.rule_set(sources)
+            let rules = match self.rules(tenant, &mut sets) {
+                Ok(rules) => rules,
+                Err(errors) => {
+                    self.faults.add(&tenant.id, errors);
+                    continue;
                 }
             };
-            let pools: Vec<Arc<PoolState>> = tenant
+            let errors = token_keys(tenant);
+            if !errors.is_empty() {
+                self.faults.add(&tenant.id, errors);
+                continue;
+            }
+            let routed: Vec<Arc<PoolState>> = tenant
                 .routes
                 .iter()
                 .filter_map(|route| pools.get(&route.pool).map(Arc::clone))
                 .collect();
-            let old = self.previous.and_then(|live| live.tenants.get(&tenant.id));
-            let same_global = self
-                .previous
-                .is_some_and(|live| same(live.global_limit.as_ref(), global));
-            let unchanged = old.filter(|old| {
-                old.policy.tenant == *tenant
-                    && same_global
-                    && same(old.policy.rules.as_ref(), rules.as_ref())
-                    && old
-                        .pools
-                        .iter()
-                        .zip(&pools)
-                        .all(|(old, new)| Arc::ptr_eq(old, new))
-            });
-            let live = unchanged.map(Arc::clone).unwrap_or_else(|| {
-                let metrics = old.map(|old| Arc::clone(&old.metrics)).unwrap_or_else(|| {
-                    let own = index < bound;
-                    Arc::new(
-                        self.metrics
-                            .tenant(if own { tenant.id.as_str() } else { "other" }),
-                    )
-                });
-                Arc::new(TenantLive {
-                    policy: TenantPolicy {
-                        rules,
-                        routes: RouteTable::build(&tenant.routes),
-                        limits: TenantLimits::new(tenant, global.map(Arc::clone)),
-                        in_flight: old
-                            .map(|old| Arc::clone(&old.policy.in_flight))
-                            .unwrap_or_else(|| Arc::new(InFlight::default())),
-                        tenant: Arc::clone(tenant),
-                    },
-                    pools,
-                    metrics,
-                })
-            });
+            let label = if index < bound {
+                tenant.id.as_str()
+            } else {
+                "other"
+            };
+            let live = self.tenant(tenant, rules, routed, global, label);
             tenants.insert(tenant.id.clone(), live);
         }
         tenants
     }
 
-    fn sources(&mut self, files: &[PathBuf]) -> Vec<Source> {
-        let mut sources = Vec::new();
-        for pattern in files {
-            let paths = if pattern.to_string_lossy().contains(['*', '?', '[']) {
-                weir_rules::Files::glob(&Disk, pattern).unwrap_or_default()
-            } else {
-                vec![pattern.clone()]
-            };
-            if paths.is_empty() {
-                let reason = "no file has such a name".to_owned();
-                self.errors.push(CompileError::File {
-                    path: pattern.clone(),
-                    reason,
-                });
-            }
-            for path in paths {
-                if let Some(bytes) = self.read(&path) {
-                    sources.push(Source {
-                        path,
-                        text: String::from_utf8_lossy(&bytes).into_owned(),
-                    });
-                }
-            }
+    /// A tenant with its parts; the one that is served if nothing of it differs.
+    fn tenant(
+        &self,
+        tenant: &Arc<Tenant>,
+        rules: Option<Arc<RuleSet>>,
+        pools: Vec<Arc<PoolState>>,
+        global: Option<&Arc<GlobalLimit>>,
+        label: &str,
+    ) -> Arc<TenantLive> {
+        let old = self.previous.and_then(|live| live.tenants.get(&tenant.id));
+        let same_global = self
+            .previous
+            .is_some_and(|live| same(live.global_limit.as_ref(), global));
+        let unchanged = old.filter(|old| {
+            old.policy.tenant == *tenant
+                && same_global
+                && same(old.policy.rules.as_ref(), rules.as_ref())
+                && old
+                    .pools
+                    .iter()
+                    .zip(&pools)
+                    .all(|(old, new)| Arc::ptr_eq(old, new))
+        });
+        if let Some(unchanged) = unchanged {
+            return Arc::clone(unchanged);
         }
-        sources
+        let metrics = old.map(|old| Arc::clone(&old.metrics));
+        let in_flight = old.map(|old| Arc::clone(&old.policy.in_flight));
+        Arc::new(TenantLive {
+            policy: TenantPolicy {
+                rules,
+                routes: RouteTable::build(&tenant.routes),
+                limits: TenantLimits::new(tenant, global.map(Arc::clone)),
+                in_flight: in_flight.unwrap_or_else(|| Arc::new(InFlight::default())),
+                tenant: Arc::clone(tenant),
+            },
+            pools,
+            metrics: metrics.unwrap_or_else(|| Arc::new(self.metrics.tenant(label))),
+        })
     }
 
-    fn rule_set(&mut self, sources: Vec<Source>) -> Option<Arc<RuleSet>> {
+    /// A tenant that stays on its older version. It goes on to the pools of this version where they have the same name; those
+    /// that are gone stay for it.
+    fn kept(
+        &self,
+        old: &Arc<TenantLive>,
+        pools: &mut HashMap<PoolId, Arc<PoolState>>,
+        global: Option<&Arc<GlobalLimit>>,
+    ) -> Arc<TenantLive> {
+        let routes = old.policy.tenant.routes.iter().zip(&old.pools);
+        let routed = routes
+            .map(|(route, pool)| {
+                let now = pools.entry(route.pool.clone());
+                Arc::clone(now.or_insert_with(|| Arc::clone(pool)))
+            })
+            .collect();
+        let id = &old.policy.tenant.id;
+        self.tenant(
+            &old.policy.tenant,
+            old.policy.rules.clone(),
+            routed,
+            global,
+            id.as_str(),
+        )
+    }
+
+    /// The rules of a tenant. A set that cannot be compiled is told as the set's fault, once.
+    fn rules<'s>(
+        &mut self,
+        tenant: &'s Tenant,
+        sets: &mut Sets<'s>,
+    ) -> Result<Option<Arc<RuleSet>>, Vec<CompileError>> {
+        if tenant.waf.mode == WafMode::Off {
+            return Ok(None);
+        }
+        let id = &tenant.waf.rule_set;
+        let Sets { sources, rules } = sets;
+        let sources = sources.get(id).map_or(&[][..], Vec::as_slice);
+        let shared = match rules.get(id) {
+            Some(known) => known.clone(),
+            None => {
+                let compiled = self.rule_set(sources.to_vec());
+                let compiled = compiled.map_err(|errors| self.errors.extend(errors)).ok();
+                rules.insert(id, compiled.clone());
+                compiled
+            }
+        };
+        if shared.is_none() || tenant.waf.rules.is_empty() {
+            return Ok(shared);
+        }
+        let mut all = sources.to_vec();
+        all.extend(self::sources(&tenant.waf.rules)?);
+        self.rule_set(all).map(Some)
+    }
+
+    fn rule_set(&mut self, sources: Vec<Source>) -> Result<Arc<RuleSet>, Vec<CompileError>> {
         let key: Vec<(PathBuf, String)> = sources
             .iter()
             .map(|source| (source.path.clone(), source.text.clone()))
             .collect();
         if let Some(known) = self.rule_sets.get(&key) {
-            return Some(Arc::clone(known));
+            return Ok(Arc::clone(known));
         }
-        let old = self
-            .previous
-            .and_then(|live| live.rule_sets.get(&key))
-            .map(Arc::clone);
+        let old = self.previous.and_then(|live| live.rule_sets.get(&key));
         let rules = match old {
-            Some(rules) => rules,
-            None => match weir_rules::compile(&sources, &Disk) {
-                Ok(compiled) => compiled.rules,
-                Err(diagnostics) => {
-                    self.errors.extend(
-                        diagnostics
-                            .iter()
-                            .map(|found| CompileError::Rule(found.to_string())),
-                    );
-                    return None;
-                }
-            },
+            Some(rules) => Arc::clone(rules),
+            None => {
+                let compiled = weir_rules::compile(&sources, &Disk).map_err(|found| {
+                    let errors = found.iter().map(|found| CompileError::Rule(found.to_string()));
+                    errors.collect::<Vec<_>>()
+                })?;
+                compiled.rules
+            }
         };
         self.rule_sets.insert(key, Arc::clone(&rules));
-        Some(rules)
+        Ok(rules)
     }
+}
+
+fn unreadable(path: &Path, reason: impl ToString) -> CompileError {
+    CompileError::File {
+        path: path.to_owned(),
+        reason: reason.to_string(),
+    }
+}
+
+/// The texts of rule files; a name may be a pattern.
+fn sources(files: &[PathBuf]) -> Result<Vec<Source>, Vec<CompileError>> {
+    let (mut sources, mut errors) = (Vec::new(), Vec::new());
+    for pattern in files {
+        let paths = if pattern.to_string_lossy().contains(['*', '?', '[']) {
+            weir_rules::Files::glob(&Disk, pattern).unwrap_or_default()
+        } else {
+            vec![pattern.clone()]
+        };
+        if paths.is_empty() {
+            errors.push(unreadable(pattern, "no file has such a name"));
+        }
+        for path in paths {
+            match fs::read(&path) {
+                Ok(bytes) => sources.push(Source {
+                    path,
+                    text: String::from_utf8_lossy(&bytes).into_owned(),
+                }),
+                Err(error) => errors.push(unreadable(&path, error)),
+            }
+        }
+    }
+    if errors.is_empty() {
+        Ok(sources)
+    } else {
+        Err(errors)
+    }
+}
+
+/// What is wrong with the keys that a tenant's tokens are verified with.
+fn token_keys(tenant: &Tenant) -> Vec<CompileError> {
+    let sources = tenant.limits.keys.iter().map(|key| &key.source);
+    let wrong = sources.filter_map(|source| match source {
+        KeySource::JwtClaim {
+            key_file, algorithm, ..
+        } => Some(CompileError::TokenKey {
+            path: key_file.clone(),
+            reason: crate::claims::read_key(key_file, algorithm).err()?,
+        }),
+        _ => None,
+    });
+    wrong.collect()
 }
 
 /// Whether both are the same part, or both none.

@@ -80,6 +80,10 @@ impl Process {
         if let Some(fallback) = self.reloader.fallback() {
             self.events.tell(&fallback.event());
         }
+        for aside in &self.shared.live.load().config.quarantined {
+            self.events
+                .tell(&json!({"event": "quarantined", "tenant": &aside.id, "reasons": &aside.reasons}));
+        }
         self.events.tell(&json!({"event": "ready"}));
         if let Some(predecessor) = self.predecessor() {
             predecessor.served();
@@ -163,9 +167,12 @@ impl Process {
             }
             (names, sockets)
         };
+        let live = self.shared.live.load_full();
         let offer = Offer {
             sockets: names,
-            generation: self.shared.live.load().generation,
+            generation: live.generation,
+            kept_tenants: live.kept_tenants().map(|id| id.as_str().to_owned()).collect(),
+            kept_document: self.reloader.document_of_kept_tenants().map(Into::into),
             document: self.reloader.document_to_hand_over().map(Into::into),
             fallback: self.reloader.fallback(),
         };

@@ -26,11 +26,15 @@ pub(crate) struct Reloader {
 }
 
 /// What is served.
-struct Current {
-    document: Document,
+pub(crate) struct Current {
+    /// The document.
+    pub(crate) document: Document,
     /// Whether it is what the program makes from its arguments.
-    from_start: bool,
-    fallback: Option<Fallback>,
+    pub(crate) from_start: bool,
+    /// Why it is not the one that was asked for.
+    pub(crate) fallback: Option<Fallback>,
+    /// The last version in which nobody was set aside, while somebody is.
+    pub(crate) sound: Option<Document>,
 }
 
 /// What became of a reload.
@@ -43,6 +47,7 @@ pub(crate) enum Outcome {
     Swapped {
         generation: u64,
         diff: Value,
+        quarantined: Value,
         compile_ms: u64,
     },
 }
@@ -58,9 +63,11 @@ impl Outcome {
             Self::Swapped {
                 generation,
                 diff,
+                quarantined,
                 compile_ms,
             } => {
-                json!({"event": "reloaded", "generation": generation, "compile_ms": compile_ms, "diff": diff})
+                json!({"event": "reloaded", "generation": generation, "compile_ms": compile_ms,
+                    "quarantined": quarantined, "diff": diff})
             }
         }
     }
@@ -90,15 +97,9 @@ impl Reloader {
         shared: Arc<Shared>,
         file: Option<PathBuf>,
         last_good: Option<LastGood>,
-        document: Document,
-        fallback: Option<Fallback>,
+        current: Current,
     ) -> Self {
-        shared.metrics.degraded.set(i64::from(fallback.is_some()));
-        let current = Current {
-            from_start: file.is_none() && fallback.is_none(),
-            document,
-            fallback,
-        };
+        shared.metrics.degraded.set(i64::from(current.fallback.is_some()));
         Self {
             shared,
             file,
@@ -123,6 +124,7 @@ impl Reloader {
     /// # Errors
     /// When it cannot be kept.
     pub(crate) fn booted(&self) -> std::io::Result<()> {
+        self.count_quarantined();
         if let Some(last_good) = &self.last_good {
             last_good.boot_succeeded();
         }
@@ -155,6 +157,11 @@ impl Reloader {
         (!current.from_start).then(|| current.document.clone())
     }
 
+    /// The document that tenants who are set aside are served from.
+    pub(crate) fn document_of_kept_tenants(&self) -> Option<Document> {
+        self.current().sound.clone()
+    }
+
     /// Another process serves from now on: no version is swapped here any more.
     pub(crate) fn handed_over(&self, pid: u32) {
         // Set once: only a process without a successor hands over.
@@ -185,12 +192,11 @@ impl Reloader {
         let config =
             check(&document).map_err(|errors| errors.iter().map(|error| json!(error)).collect::<Vec<_>>())?;
         let old = self.shared.live.load_full();
-        let diff = json!(diff(&old.config, &config));
         let live = live::compile(config, Some(&old), &self.shared.metrics).map_err(messages)?;
         Ok(Candidate {
+            diff: json!(diff(&old.config, &live.config)),
             document,
             live,
-            diff,
             started,
         })
     }
@@ -198,6 +204,11 @@ impl Reloader {
     /// Swaps.
     fn commit(&self, candidate: Candidate) -> Outcome {
         let generation = candidate.live.generation;
+        let quarantined = json!(candidate.live.config.quarantined);
+        let sound = (!candidate.live.config.quarantined.is_empty()).then(|| {
+            let current = self.current();
+            current.sound.clone().unwrap_or_else(|| current.document.clone())
+        });
         self.shared.live.store(Arc::new(candidate.live));
         self.shared.claims.forget();
         let metrics = &self.shared.metrics;
@@ -206,16 +217,25 @@ impl Reloader {
             .set(i64::try_from(generation).unwrap_or(i64::MAX));
         metrics.last_reload.set(clock::unix_ms() as f64 / 1000.0);
         metrics.degraded.set(0);
+        self.count_quarantined();
         *self.current() = Current {
             document: candidate.document,
             from_start: false,
             fallback: None,
+            sound,
         };
         Outcome::Swapped {
             generation,
             diff: candidate.diff,
+            quarantined,
             compile_ms: u64::try_from(candidate.started.elapsed().as_millis()).unwrap_or(u64::MAX),
         }
+    }
+
+    fn count_quarantined(&self) {
+        let count = self.shared.live.load().config.quarantined.len();
+        let quarantined = &self.shared.metrics.quarantined;
+        quarantined.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     fn count(&self, outcome: &Outcome) {

@@ -166,3 +166,57 @@ fn an_allow_list_and_a_network_deny_list_hold_too() {
     assert_eq!(statuses(&site(json!({ "asns_deny": [64_500] }))), [403, 200]);
     assert_eq!(statuses(&site(json!({ "continents_deny": ["EU"] }))), [403, 403]);
 }
+
+#[test]
+fn allow_lists_of_continents_and_networks_let_only_theirs_in() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let database = folder.path().join("place.mmdb");
+    let entries = [
+        Entry::new("5.1.80.0/20", "DE", 64_500),
+        Entry::new("175.45.176.0/22", "KP", 131_279),
+    ];
+    std::fs::write(&database, write(&entries, Schema::Flat).unwrap()).unwrap();
+    let path = database.to_str().unwrap().to_owned();
+    let statuses = |policy: serde_json::Value| {
+        let site = Site::with(|config| {
+            config
+                .set("/geo", json!({ "country_database": path, "asn_database": path }))
+                .set("/trust/proxies", json!(["127.0.0.0/8"]))
+                .set("/tenants/0/geo", policy)
+        });
+        ["5.1.81.1", "175.45.177.9"]
+            .map(|address| ask(&site, &format!("X-Forwarded-For: {address}\r\n")).status)
+    };
+    assert_eq!(statuses(json!({})), [200, 200]);
+    assert_eq!(statuses(json!({ "continents_allow": ["EU"] })), [200, 403]);
+    assert_eq!(statuses(json!({ "continents_allow": ["EU", "AS"] })), [200, 200]);
+    assert_eq!(statuses(json!({ "asns_allow": [131_279] })), [403, 200]);
+}
+
+#[test]
+fn hops_are_walked_up_to_their_number() {
+    let same_client = |hops: u8| {
+        let site = Site::with(|config| {
+            config
+                .set("/trust/proxies", json!(["127.0.0.0/8", "10.0.0.0/8"]))
+                .set("/trust/hops_max", hops)
+                .set(
+                    "/tenants/0/limits/address",
+                    json!({ "requests": 1, "window_ms": 60000 }),
+                )
+        });
+        ["192.0.2.7", "192.0.2.8"].map(|client| {
+            ask(
+                &site,
+                &format!("X-Forwarded-For: {client}, 10.0.0.3, 10.0.0.2\r\n"),
+            )
+            .status
+        })
+    };
+    assert_eq!(same_client(5), [200, 200], "two clients behind two trusted hops");
+    assert_eq!(
+        same_client(1),
+        [200, 429],
+        "no further than one hop: both come from it"
+    );
+}

@@ -47,3 +47,15 @@ fn a_proxy_header_from_a_trusted_peer_names_the_client() {
         "a connection without the header is cut"
     );
 }
+
+#[test]
+fn an_admin_endpoint_that_others_can_reach_must_be_allowed() {
+    let origin = weir_tests::origin::Origin::start();
+    let config = weir_tests::config::Config::with_origin(origin.address()).set("/admin/address", "0.0.0.0:0");
+    let (status, log) = weir_tests::weir::Weir::refused(&config);
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("allow_remote"), "{log}");
+    let weir = weir_tests::weir::Weir::start(&config.set("/admin/allow_remote", true));
+    assert!(weir.address("admin").ip().is_unspecified());
+    assert_eq!(weir.admin_get("/readyz").status, 200);
+}

@@ -4,23 +4,27 @@
 mod basics;
 mod bodies;
 mod config_keys;
+mod connections;
 mod explain;
 mod framing;
 mod geo;
 mod h2;
 mod h2_floods;
 mod h2_upstream;
+mod last_good;
 mod limits;
 mod listeners;
 mod messages;
 mod observe;
 mod pools;
+mod quarantine;
 mod reload;
 mod retry;
 mod slow;
 mod tenants;
 mod tls;
 mod upgrade;
+mod upstream;
 mod waf;
 
 mod site;

@@ -141,3 +141,102 @@ fn promtool_finds_nothing_wrong_with_the_metrics() {
         String::from_utf8_lossy(&said)
     );
 }
+
+#[test]
+fn the_access_log_goes_to_standard_output_where_the_document_says_so() {
+    for stdout in [true, false] {
+        let log = if stdout {
+            json!({ "stdout": true })
+        } else {
+            Value::Null
+        };
+        let site = Site::with(|config| {
+            if stdout {
+                config.set("/observability/access_log", log)
+            } else {
+                config
+            }
+        });
+        assert_eq!(site.weir.client().get("/marked").status, 200);
+        let logged = |site: &Site| {
+            site.weir
+                .log()
+                .lines()
+                .any(|line| line.contains("/marked") && line.contains("\"status\":200"))
+        };
+        if stdout {
+            wait_for("the line on standard output", || logged(&site).then_some(()));
+        } else {
+            assert!(!logged(&site));
+        }
+    }
+}
+
+#[test]
+fn sampling_leaves_out_good_answers_and_never_a_refusal() {
+    for (sample, good) in [(1, 20), (1_000_000, 0)] {
+        let log = json!({ "file": "access.log", "sample": sample });
+        let site = Site::with(|config| config.set("/observability/access_log", log));
+        let mut client = site.weir.client();
+        for _ in 0..20 {
+            assert_eq!(client.get("/").status, 200);
+        }
+        assert_eq!(
+            client
+                .roundtrip("GET / HTTP/1.1\r\nHost: nobody.test\r\n\r\n")
+                .status,
+            404
+        );
+        let path = site.weir.folder().join("access.log");
+        let text = wait_for("the refusal in the access log", || {
+            let text = std::fs::read_to_string(&path).ok()?;
+            text.contains("\"status\":404").then_some(text)
+        });
+        let count = text
+            .lines()
+            .filter(|line| line.contains("\"status\":200"))
+            .count();
+        assert_eq!(count, good, "sample: {sample}");
+    }
+}
+
+#[test]
+fn tenants_above_the_bound_share_one_series() {
+    let labels = |bound: u32| {
+        let site = Site::with(|config| {
+            config
+                .set("/observability/metric_tenants_max", bound)
+                .with_tenant("other-one", "one.test")
+                .with_tenant("other-two", "two.test")
+        });
+        let mut client = site.weir.client();
+        for host in ["acme.test", "one.test", "two.test"] {
+            let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            assert_eq!(client.roundtrip(request).status, 200);
+        }
+        wait_for("three requests in the metrics", || {
+            let text = site.weir.admin_get("/metrics").text();
+            let series = text
+                .lines()
+                .filter(|line| line.starts_with("weir_requests_total{"));
+            let counts: Vec<(String, f64)> = series
+                .filter_map(|line| {
+                    let tenant = line.split("tenant=\"").nth(1)?.split('"').next()?;
+                    Some((tenant.to_owned(), line.rsplit(' ').next()?.parse().ok()?))
+                })
+                .collect();
+            let total: f64 = counts.iter().map(|(_, count)| count).sum();
+            (total > 2.5).then_some(counts)
+        })
+    };
+    let own = labels(1000);
+    assert_eq!(own.len(), 3, "{own:?}");
+    let shared = labels(1);
+    assert_eq!(shared.len(), 2, "{shared:?}");
+    assert!(
+        shared
+            .iter()
+            .any(|(tenant, count)| tenant == "other" && *count > 1.5),
+        "{shared:?}"
+    );
+}

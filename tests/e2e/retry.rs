@@ -141,3 +141,53 @@ fn the_deadline_of_a_route_covers_everything() {
         (504, "route_timeout")
     );
 }
+
+/// The longest of eight requests at once that each need all their retries.
+fn longest_with_backoff(retries: u8, base: u32, max: u32) -> Duration {
+    let origin = Origin::answering(|_| Answer::raw("").then_close());
+    let retry = json!({ "retries_max": retries, "budget_min_per_s": 1000, "backoff_base_ms": base, "backoff_max_ms": max });
+    let site = Site::over(origin, |config| config.set("/pools/0/retry", retry));
+    let took = std::thread::scope(|scope| {
+        let clients = [0; 8].map(|_| {
+            scope.spawn(|| {
+                let start = std::time::Instant::now();
+                assert_eq!(site.weir.client().get("/").status, 502);
+                start.elapsed()
+            })
+        });
+        clients.map(|client| client.join().unwrap())
+    });
+    took.into_iter().max().unwrap()
+}
+
+#[test]
+fn retries_wait_within_the_bounds_of_their_backoff() {
+    // Two waits of up to 2 s each: that all eight requests stay below a second has odds of one in ten million.
+    let (base, small_base) = (
+        longest_with_backoff(2, 2000, 2000),
+        longest_with_backoff(2, 1, 2000),
+    );
+    assert!(base >= Duration::from_secs(1), "{base:?}");
+    assert!(small_base < Duration::from_secs(1), "{small_base:?}");
+    // Six waits: of up to 50 ms each, or doubling to 1600 ms.
+    let (capped, doubling) = (
+        longest_with_backoff(6, 50, 50),
+        longest_with_backoff(6, 50, 60_000),
+    );
+    assert!(capped < doubling, "{capped:?} {doubling:?}");
+    assert!(doubling >= Duration::from_millis(800), "{doubling:?}");
+}
+
+#[test]
+fn retries_come_out_of_a_budget() {
+    for (percent, min_per_s, tries) in [(0, 0, 1), (0, 2, 3), (100, 0, 2)] {
+        let retry = json!({ "retries_max": 5, "budget_percent": percent, "budget_min_per_s": min_per_s, "backoff_base_ms": 0 });
+        let site = Site::over(flaky(100), |config| config.set("/pools/0/retry", retry));
+        assert_eq!(site.weir.client().get("/").status, 502);
+        assert_eq!(
+            site.origin.seen().len(),
+            tries,
+            "{percent} percent, {min_per_s} per second"
+        );
+    }
+}

@@ -149,3 +149,22 @@ fn a_tier_gives_defaults_that_the_tenant_overrides() {
         [200, 200, 200, 429]
     );
 }
+
+#[test]
+fn a_tenant_that_migrates_here_is_served() {
+    let regions = json!([{ "id": "us", "ingress": "https://us.example.test" }, { "id": "eu", "ingress": "https://eu.example.test" }]);
+    for (region, status) in [("us", 307), ("eu", 200)] {
+        let site = Site::with(|config| {
+            config
+                .set("/regions", regions.clone())
+                .set("/node/region", region)
+                .set("/tenants/0/state", "migrating")
+                .set("/tenants/0/migrate_to", "eu")
+        });
+        assert_eq!(
+            site.weir.client().get("/").status,
+            status,
+            "node.region: {region}"
+        );
+    }
+}

@@ -182,3 +182,32 @@ fn a_tenant_that_asks_for_client_certificates_gets_them_or_refuses() {
         None
     );
 }
+
+#[test]
+fn a_ticket_lives_as_long_as_the_rotation_of_its_key_allows() {
+    let hint = |rotation_ms: u32| {
+        let secure = secure(|config| config.set("/listeners/1/tls/ticket_rotation_ms", rotation_ms));
+        let address = secure.weir.address("websecure").to_string();
+        let output = std::process::Command::new("openssl")
+            .args([
+                "s_client",
+                "-tls1_2",
+                "-servername",
+                "acme.test",
+                "-connect",
+                &address,
+            ])
+            .stdin(std::process::Stdio::null())
+            .output()
+            .expect("openssl, which .ci/setup installs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let seconds = text
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("TLS session ticket lifetime hint: "))
+            .and_then(|rest| rest.split(' ').next()?.parse::<u64>().ok());
+        seconds.unwrap_or_else(|| panic!("no ticket: {text}"))
+    };
+    let (short, long) = (hint(60_000), hint(3_600_000));
+    assert!((60..=120).contains(&short), "{short} s");
+    assert!((3600..=7200).contains(&long), "{long} s");
+}

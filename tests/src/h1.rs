@@ -88,6 +88,11 @@ impl H1 {
             .unwrap_or_else(|error| panic!("connect to {address}: {error}"));
         socket.set_nodelay(true).expect("TCP_NODELAY");
         socket.set_write_timeout(Some(PATIENCE)).expect("write timeout");
+        Self::over(socket)
+    }
+
+    /// Takes a cleartext connection.
+    pub fn over(socket: TcpStream) -> Self {
         Self {
             wire: Wire::Plain(socket),
             buffer: Vec::new(),

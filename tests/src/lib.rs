@@ -12,7 +12,9 @@ pub mod h2raw;
 pub mod load;
 pub mod origin;
 pub mod pki;
+pub mod socket;
 pub mod tls;
+pub mod token;
 pub mod wait;
 pub mod weir;
 

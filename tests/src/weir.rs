@@ -34,6 +34,7 @@ pub struct Weir {
     child: Child,
     output: Arc<Mutex<Output>>,
     folder: TempDir,
+    followers: Vec<thread::JoinHandle<()>>,
 }
 
 impl Weir {
@@ -44,46 +45,62 @@ impl Weir {
 
     /// As [`Self::start`], with files beside the document: (name, content).
     pub fn start_with_files(config: &Config, files: &[(&str, &str)]) -> Self {
-        let mut weir = Self::spawn(config, files);
-        wait_within(START_PATIENCE, "weir to be ready", || {
-            if let Ok(Some(status)) = weir.child.try_wait() {
-                panic!("weir ended at start with {status}");
-            }
-            weir.output().ready.then_some(())
-        });
-        weir
+        Self::spawn(&config.text(), files, &[]).ready()
+    }
+
+    /// Starts any text as the document, with more arguments, and waits until it is ready.
+    pub fn start_text(text: &str, arguments: &[&str]) -> Self {
+        Self::spawn(text, &[], arguments).ready()
     }
 
     /// Starts a document that cannot start, and gives how it ended and what it said.
     pub fn refused(config: &Config) -> (ExitStatus, String) {
-        let mut weir = Self::spawn(config, &[]);
+        let mut weir = Self::spawn(&config.text(), &[], &[]);
         let status = weir.wait_exit();
-        let log = weir.output().log.clone();
+        // What it printed last may still be on its way.
+        for follower in std::mem::take(&mut weir.followers) {
+            follower.join().expect("a pipe is read to its end");
+        }
+        let log = weir.log();
         (status, log)
     }
 
-    fn spawn(config: &Config, files: &[(&str, &str)]) -> Self {
+    fn ready(mut self) -> Self {
+        wait_within(START_PATIENCE, "weir to be ready", || {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                panic!("weir ended at start with {status}");
+            }
+            self.output().ready.then_some(())
+        });
+        self
+    }
+
+    fn spawn(text: &str, files: &[(&str, &str)], arguments: &[&str]) -> Self {
         let folder = TempDir::with_prefix("weir-e2e-").expect("a temporary folder");
         for (name, content) in files {
             std::fs::write(folder.path().join(name), content).expect("write a file of the document");
         }
         let document = folder.path().join("weir.json");
-        std::fs::write(&document, config.text()).expect("write the document");
+        std::fs::write(&document, text).expect("write the document");
         let mut child = Command::new(binary())
             .args(["proxy", "--config"])
             .arg(&document)
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("start weir");
         let output = Arc::new(Mutex::new(Output::default()));
-        follow(child.stdout.take(), &output);
-        follow(child.stderr.take(), &output);
+        let followers = vec![
+            follow(child.stdout.take(), &output),
+            follow(child.stderr.take(), &output),
+        ];
         Self {
             child,
             output,
             folder,
+            followers,
         }
     }
 
@@ -200,7 +217,7 @@ impl Drop for Weir {
     }
 }
 
-fn follow(pipe: Option<impl Read + Send + 'static>, output: &Arc<Mutex<Output>>) {
+fn follow(pipe: Option<impl Read + Send + 'static>, output: &Arc<Mutex<Output>>) -> thread::JoinHandle<()> {
     let pipe = pipe.expect("a piped output");
     let output = Arc::clone(output);
     thread::spawn(move || {
@@ -227,7 +244,7 @@ fn follow(pipe: Option<impl Read + Send + 'static>, output: &Arc<Mutex<Output>>)
             output.log.push_str(&line);
             output.log.push('\n');
         }
-    });
+    })
 }
 
 /// Runs `weir` with these arguments to its end; gives its exit code and what it printed on both outputs.

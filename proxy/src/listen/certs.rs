@@ -15,12 +15,12 @@ use weir_decide::resolve::HostTable;
 use weir_schema::config::checked::{CheckedConfig, ListenerTls, Tenant, TenantTls, TlsVersion};
 use weir_schema::ids::TenantId;
 
-use crate::live::CompileError;
+use crate::live::{CompileError, Faults};
 
 /// Certificates of one version.
 pub(crate) struct Certificates {
     hosts: HostTable<Arc<TenantCertificates>>,
-    by_tenant: HashMap<TenantId, Arc<TenantCertificates>>,
+    by_tenant: ByTenant,
 }
 
 /// A handshake's configurations, by what the listener asks for.
@@ -43,41 +43,43 @@ impl std::fmt::Debug for TenantCertificates {
     }
 }
 
+/// Certificates by tenant.
+pub(crate) type ByTenant = HashMap<TenantId, Arc<TenantCertificates>>;
+
 impl Certificates {
     /// Reads and parses all certificates; unchanged ones (and with them their ticket keys) are taken from `previous`.
-    pub(crate) fn compile(
-        config: &CheckedConfig,
-        previous: Option<&Self>,
-        errors: &mut Vec<CompileError>,
-    ) -> Self {
+    pub(crate) fn read(config: &CheckedConfig, previous: Option<&Self>, faults: &mut Faults) -> ByTenant {
         let mut by_tenant = HashMap::new();
-        let mut hosts = Vec::new();
         for tenant in config
             .tenants
             .iter()
             .filter(|tenant| !tenant.tls.certificates.is_empty())
         {
-            let old = previous.and_then(|previous| previous.by_tenant.get(&tenant.id));
+            let old = previous.and_then(|previous| previous.of(&tenant.id));
             match TenantCertificates::read(tenant, old) {
                 Ok(certificates) => {
-                    hosts.extend(
-                        tenant
-                            .hosts
-                            .iter()
-                            .map(|host| (host.clone(), Arc::clone(&certificates))),
-                    );
                     by_tenant.insert(tenant.id.clone(), certificates);
                 }
-                Err(reason) => errors.push(CompileError::Certificate {
-                    tenant: tenant.id.clone(),
-                    reason,
-                }),
+                Err(reason) => faults.add(&tenant.id, [CompileError::Certificate { reason }]),
             }
         }
+        by_tenant
+    }
+
+    /// The table of a version, whose hosts belong to these tenants.
+    pub(crate) fn new(by_tenant: ByTenant, hosts: impl Iterator<Item = (String, TenantId)>) -> Self {
+        let hosts: Vec<_> = hosts
+            .filter_map(|(host, tenant)| Some((host, Arc::clone(by_tenant.get(&tenant)?))))
+            .collect();
         Self {
             hosts: HostTable::build(hosts),
             by_tenant,
         }
+    }
+
+    /// Those of a tenant.
+    pub(crate) fn of(&self, tenant: &TenantId) -> Option<&Arc<TenantCertificates>> {
+        self.by_tenant.get(tenant)
     }
 
     /// The tenant whose certificate goes with a server name.

@@ -21,10 +21,19 @@ pub(crate) struct First {
     pub(crate) last_good: Option<LastGood>,
     /// Why it is not the document that was asked for.
     pub(crate) fallback: Option<Fallback>,
+    /// The document that tenants who are set aside are served from.
+    pub(crate) kept: Option<Document>,
+}
+
+/// Tenants that the process which hands over serves on an older version than its own.
+pub(crate) struct Kept {
+    pub(crate) tenants: Vec<String>,
+    pub(crate) document: Option<Document>,
 }
 
 impl First {
-    /// The version that a process hands over: that one or none.
+    /// The version that a process hands over, whole or not at all: an upgrade changes the binary and nothing else, and what
+    /// this program cannot serve, the old process goes on serving.
     ///
     /// # Errors
     /// Why this program cannot serve it.
@@ -32,14 +41,32 @@ impl First {
         document: Document,
         state_dir: Option<&Path>,
         fallback: Option<Fallback>,
+        kept: Kept,
         metrics: &Metrics,
     ) -> Result<Self, StartError> {
         let named = state_dir_of(&document);
+        let live = compile(&document, None, metrics)?;
+        let (live, _) = with_older_tenants(live, &document, kept.document.as_slice(), metrics);
+        let lost = kept
+            .tenants
+            .iter()
+            .filter(|id| !live.tenants.keys().any(|served| served.as_str() == id.as_str()));
+        let lost: Vec<String> = lost
+            .map(|id| {
+                format!(
+                    "tenant {id} is served on an older version that cannot be used any more; mend it first"
+                )
+            })
+            .collect();
+        if !lost.is_empty() {
+            return Err(StartError::Compile(lost));
+        }
         Ok(Self {
-            live: compile(&document, metrics)?,
+            live,
             last_good: state_dir.or(named.as_deref()).map(LastGood::new),
             document,
             fallback,
+            kept: kept.document,
         })
     }
 }
@@ -94,24 +121,28 @@ pub(crate) fn choose(
                 let reason = format!("{BOOTS_FAILED_MAX} starts in a row failed within a minute");
                 Err(StartError::System(reason))
             } else {
-                compile(&document, metrics).map(|live| (live, document))
+                compile(&document, None, metrics).map(|live| {
+                    let (live, kept) = with_older_tenants(live, &document, &older, metrics);
+                    (live, kept, document)
+                })
             }
         }
     };
     let error = match tried {
-        Ok((live, document)) => {
+        Ok((live, kept, document)) => {
             return Ok(First {
                 live,
                 document,
                 last_good,
                 fallback: None,
+                kept,
             });
         }
         Err(error) => error,
     };
     let served = older
         .into_iter()
-        .find_map(|document| Some((compile(&document, metrics).ok()?, document)));
+        .find_map(|document| Some((compile(&document, None, metrics).ok()?, document)));
     let Some((live, document)) = served else {
         return Err(error);
     };
@@ -122,15 +153,34 @@ pub(crate) fn choose(
         fallback: Some(Fallback {
             errors: error.sentences(),
         }),
+        kept: None,
     })
 }
 
-/// Checks and compiles a document as the first version.
+/// Tenants that are set aside get the version that an older document has of them; that document goes along.
+fn with_older_tenants(
+    live: Live,
+    document: &Document,
+    older: &[Document],
+    metrics: &Metrics,
+) -> (Live, Option<Document>) {
+    if live.config.quarantined.is_empty() {
+        return (live, None);
+    }
+    let found = older.iter().find_map(|kept| {
+        let previous = compile(kept, None, metrics).ok()?;
+        let live = compile(document, Some(&previous), metrics).ok()?;
+        Some((live, Some(kept.clone())))
+    });
+    found.unwrap_or((live, None))
+}
+
+/// Checks and compiles a document.
 ///
 /// # Errors
 /// What is wrong with it.
-fn compile(document: &Document, metrics: &Metrics) -> Result<Live, StartError> {
+fn compile(document: &Document, previous: Option<&Live>, metrics: &Metrics) -> Result<Live, StartError> {
     let config = check(document).map_err(StartError::Config)?;
-    live::compile(config, None, metrics)
+    live::compile(config, previous, metrics)
         .map_err(|errors| StartError::Compile(errors.iter().map(ToString::to_string).collect()))
 }

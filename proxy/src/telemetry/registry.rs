@@ -54,6 +54,7 @@ pub(crate) struct Metrics {
     upstream_requests: IntCounterVec,
     upstream_retries: IntCounterVec,
     pub(crate) upstream_healthy: IntGaugeVec,
+    pub(crate) quarantined: IntGauge,
     pub(crate) degraded: IntGauge,
     pub(crate) generation: IntGauge,
     pub(crate) reloads: IntCounterVec,
@@ -128,6 +129,7 @@ impl Metrics {
                 opts(&names::UPSTREAM_HEALTHY),
                 names::UPSTREAM_HEALTHY.labels
             )?),
+            quarantined: register!(IntGauge::with_opts(opts(&names::TENANTS_QUARANTINED))?),
             degraded: register!(IntGauge::with_opts(opts(&names::CONFIG_DEGRADED))?),
             generation: register!(IntGauge::with_opts(opts(&names::CONFIG_GENERATION))?),
             reloads: register!(counter(&names::CONFIG_RELOADS)?),

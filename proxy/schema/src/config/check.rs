@@ -132,6 +132,7 @@ fn build(raw: &RawConfig, scope: &mut Scope<'_>) -> Option<CheckedConfig> {
         pools: pools.into_iter().map(Arc::new).collect(),
         rule_sets,
         tenants: tenants.into_iter().map(Arc::new).collect(),
+        quarantine_tenants: raw.tenant_errors == TenantErrors::Quarantine,
         quarantined: Vec::new(),
         observability,
     })

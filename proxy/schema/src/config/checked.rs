@@ -43,7 +43,9 @@ pub struct CheckedConfig {
     pub rule_sets: Vec<RuleSet>,
     /// Whom requests belong to.
     pub tenants: Vec<Arc<Tenant>>,
-    /// Tenants whose documents failed; empty unless the document says `tenant_errors: quarantine`.
+    /// An error wholly inside one tenant sets that tenant aside instead of refusing the document.
+    pub quarantine_tenants: bool,
+    /// Tenants that failed; empty unless `quarantine_tenants`.
     pub quarantined: Vec<Quarantined>,
     /// Logs and metrics.
     pub observability: Observability,
@@ -586,7 +588,8 @@ pub struct HeaderMatch {
 pub struct Quarantined {
     /// Its name, where it could be read.
     pub id: Option<TenantId>,
-    /// Its hosts, where they could be read: they answer 503 `tenant_quarantined` unless an older version is at hand.
+    /// Its hosts, where they could be read: they answer 503 `tenant_quarantined` unless an older version of
+    /// the tenant served before, which goes on.
     pub hosts: Vec<String>,
     /// What is wrong.
     pub reasons: Vec<String>,

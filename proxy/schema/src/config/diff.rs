@@ -64,6 +64,11 @@ pub fn diff(old: &CheckedConfig, new: &CheckedConfig) -> Diff {
     diff.section("geo", &old.geo, &new.geo);
     diff.section("limits", &old.limits, &new.limits);
     diff.section("observability", &old.observability, &new.observability);
+    diff.section(
+        "quarantine_tenants",
+        &old.quarantine_tenants,
+        &new.quarantine_tenants,
+    );
     diff.items("listener", &old.listeners, &new.listeners, |one| one.id.as_str());
     diff.items("region", &old.regions, &new.regions, |one| one.id.as_str());
     diff.items("pool", &old.pools, &new.pools, |one| one.id.as_str());

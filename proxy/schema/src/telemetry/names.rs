@@ -52,6 +52,7 @@ metrics! {
     REQUEST_STAGE_SECONDS = Histogram "weir_request_stage_seconds" ["stage"] "Time in the stages of a request: head, decide, connect, upstream, body.";
     REQUESTS = Counter "weir_requests_total" ["tenant", "protocol", "status_class", "outcome"] "Finished requests.";
     REQUESTS_IN_FLIGHT = Gauge "weir_requests_in_flight" [] "Requests in progress.";
+    TENANTS_QUARANTINED = Gauge "weir_tenants_quarantined" [] "Tenants that are set aside because their part of the configuration cannot be used.";
     TLS_HANDSHAKES = Counter "weir_tls_handshakes_total" ["listener", "result"] "TLS handshakes by result.";
     UPSTREAM_CONNECTIONS = Gauge "weir_upstream_connections" ["pool"] "Open connections to upstreams.";
     UPSTREAM_HEALTHY = Gauge "weir_upstream_healthy" ["pool", "endpoint"] "1 when the endpoint takes requests, else 0.";

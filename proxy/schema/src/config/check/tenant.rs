@@ -312,6 +312,7 @@ pub(super) fn tenants(raw: &RawConfig, regions: &[Region], scope: &mut Scope<'_>
     let mut all = Tenants {
         document: raw,
         regions,
+        here: &raw.node.region,
         tiers,
         none,
         hosts: HashMap::new(),
@@ -329,6 +330,8 @@ pub(super) fn tenants(raw: &RawConfig, regions: &[Region], scope: &mut Scope<'_>
 struct Tenants<'a> {
     document: &'a RawConfig,
     regions: &'a [Region],
+    /// Region of this process.
+    here: &'a str,
     tiers: HashMap<&'a str, Policies>,
     none: Policies,
     /// Owner of each host.
@@ -391,7 +394,13 @@ impl Tenants<'_> {
                         "a region whose `ingress` is set".to_owned(),
                     );
                 }
-                Some(TenantState::Migrating { region })
+                // Here it has arrived; only the others send its clients on.
+                let here = region.as_str() == self.here;
+                Some(if here {
+                    TenantState::Active
+                } else {
+                    TenantState::Migrating { region }
+                })
             }
             (_, Some(_)) => {
                 scope.faults.add(

@@ -105,7 +105,7 @@ impl Default for RawListenerTls {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawNode {
-    /// Region that this process stands in; one of `regions`.
+    /// Region that this process stands in; one of `regions`. Tenants that migrate to it are served, not sent on.
     pub region: String,
     /// Worker threads; without this key one per core.
     #[schemars(range(min = 1, max = 1024))]

@@ -44,7 +44,7 @@ pub struct RawTenant {
     /// Where it is in its life.
     #[serde(default = "RawTenant::state")]
     pub state: RawState,
-    /// Region that it moves to; with `state: migrating` only.
+    /// Region that it moves to, with `state: migrating` only; proxies of that region serve it already.
     pub migrate_to: Option<String>,
     /// Hosts; `*.` in front matches one or more labels, `*` alone any host that no tenant has.
     #[schemars(length(min = 1, max = 10_000))]
