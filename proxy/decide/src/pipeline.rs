@@ -450,3 +450,7 @@ pub fn decide<T: HasPolicy + Clone>(
         .screen(screening, moment, observer)?
         .route(observer)
 }
+
+#[cfg(test)]
+#[path = "pipeline_tests.rs"]
+mod tests;
