@@ -1,6 +1,6 @@
 //! Reading of country and network databases.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use maxminddb::{MaxMindDbError, Reader, WithinOptions};
@@ -118,10 +118,45 @@ fn code(text: &str) -> Option<[u8; 2]> {
         .then(|| code.map(|byte| byte.to_ascii_uppercase()))
 }
 
+/// What a record says, of both kinds of database.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    country: Option<[u8; 2]>,
+    continent: Option<[u8; 2]>,
+    asn: u32,
+}
+
+impl Known {
+    fn of(record: &Record<'_>) -> Self {
+        let country = record.country();
+        Self {
+            country,
+            continent: record.continent().or_else(|| country.and_then(continent_of)),
+            asn: record.asn().unwrap_or(0),
+        }
+    }
+}
+
+/// A database with its records decoded: many networks share few records (a country file has some 250), so a look-up is a
+/// walk down the tree and no decoding.
+struct Table {
+    reader: Reader<Vec<u8>>,
+    /// By offset in the file.
+    records: HashMap<usize, Known>,
+}
+
+impl Table {
+    /// An address without a record is not known; so is IPv6 in an IPv4 file.
+    fn find(&self, ip: IpAddr) -> Option<Known> {
+        let offset = self.reader.lookup(ip).ok()?.offset()?;
+        self.records.get(&offset).copied()
+    }
+}
+
 /// The databases of one configuration version, held in memory: a file replaced on disk changes nothing until the next load.
 pub struct Database {
-    country: Option<Reader<Vec<u8>>>,
-    asn: Option<Reader<Vec<u8>>>,
+    country: Option<Table>,
+    asn: Option<Table>,
 }
 
 impl Database {
@@ -131,14 +166,10 @@ impl Database {
     /// [`GeoError::Corrupt`] when any part cannot be read, [`GeoError::WrongContent`] when no entry is of use.
     pub fn open(country: Option<Vec<u8>>, asn: Option<Vec<u8>>) -> Result<Self, GeoError> {
         let country = country.map(|bytes| {
-            load(bytes, "country", "country_code", |record| {
-                record.country().is_some()
-            })
+            load(bytes, "country", "country_code", |known| known.country.is_some())
         });
         let asn = asn.map(|bytes| {
-            load(bytes, "asn", "autonomous_system_number", |record| {
-                record.asn().is_some()
-            })
+            load(bytes, "asn", "autonomous_system_number", |known| known.asn != 0)
         });
         Ok(Self {
             country: country.transpose()?,
@@ -156,13 +187,15 @@ impl Database {
         if place.class != AddressClass::Public {
             return place;
         }
-        if let Some(record) = self.country.as_ref().and_then(|reader| find(reader, ip)) {
-            place.country = record.country().unwrap_or(UNKNOWN_COUNTRY);
-            place.continent = record.continent().or_else(|| continent_of(place.country));
-            place.asn = record.asn().unwrap_or(0);
+        if let Some(known) = self.country.as_ref().and_then(|table| table.find(ip)) {
+            place.country = known.country.unwrap_or(UNKNOWN_COUNTRY);
+            place.continent = known.continent;
+            place.asn = known.asn;
         }
-        if let Some(record) = self.asn.as_ref().and_then(|reader| find(reader, ip)) {
-            place.asn = record.asn().unwrap_or(place.asn);
+        if let Some(known) = self.asn.as_ref().and_then(|table| table.find(ip))
+            && known.asn != 0
+        {
+            place.asn = known.asn;
         }
         place
     }
@@ -172,7 +205,7 @@ impl Database {
         self.country
             .iter()
             .chain(&self.asn)
-            .map(|reader| reader.metadata().build_epoch)
+            .map(|table| table.reader.metadata().build_epoch)
             .min()
     }
 }
@@ -185,11 +218,6 @@ impl std::fmt::Debug for Database {
     }
 }
 
-/// A record that cannot be read is no record: [`load`] has read every one, so this is only for IPv6 in IPv4 files.
-fn find(reader: &Reader<Vec<u8>>, ip: IpAddr) -> Option<Record<'_>> {
-    reader.lookup(ip).ok()?.decode().ok()?
-}
-
 /// Walks the whole tree and decodes each record once, so that nothing fails later.
 ///
 /// `Reader::verify` is not used: it refuses files with an empty description, which the published country files have.
@@ -197,16 +225,15 @@ fn load(
     bytes: Vec<u8>,
     kind: &'static str,
     expected: &'static str,
-    usable: impl Fn(&Record<'_>) -> bool,
-) -> Result<Reader<Vec<u8>>, GeoError> {
+    usable: impl Fn(&Known) -> bool,
+) -> Result<Table, GeoError> {
     let corrupt = |source| GeoError::Corrupt { kind, source };
     let reader = Reader::from_source(bytes).map_err(corrupt)?;
     // A tree of N nodes has at most N + 1 leaves, plus aliases; more means a cycle.
     let mut left = u64::from(reader.metadata().node_count)
         .saturating_mul(3)
         .saturating_add(16);
-    let mut seen = HashSet::new();
-    let mut any = false;
+    let mut records = HashMap::new();
     for network in reader.networks(WithinOptions::default()).map_err(corrupt)? {
         let network = network.map_err(corrupt)?;
         if left == 0 {
@@ -214,13 +241,15 @@ fn load(
             return Err(GeoError::Corrupt { kind, source });
         }
         left -= 1;
-        if network.offset().is_some_and(|offset| seen.insert(offset)) {
+        if let Some(offset) = network.offset()
+            && !records.contains_key(&offset)
+        {
             let record: Option<Record<'_>> = network.decode().map_err(corrupt)?;
-            any |= record.is_some_and(|record| usable(&record));
+            records.insert(offset, record.as_ref().map(Known::of).unwrap_or_default());
         }
     }
-    if any {
-        Ok(reader)
+    if records.values().any(usable) {
+        Ok(Table { reader, records })
     } else {
         Err(GeoError::WrongContent { kind, expected })
     }
