@@ -165,12 +165,9 @@ impl Database {
     /// # Errors
     /// [`GeoError::Corrupt`] when any part cannot be read, [`GeoError::WrongContent`] when no entry is of use.
     pub fn open(country: Option<Vec<u8>>, asn: Option<Vec<u8>>) -> Result<Self, GeoError> {
-        let country = country.map(|bytes| {
-            load(bytes, "country", "country_code", |known| known.country.is_some())
-        });
-        let asn = asn.map(|bytes| {
-            load(bytes, "asn", "autonomous_system_number", |known| known.asn != 0)
-        });
+        let country =
+            country.map(|bytes| load(bytes, "country", "country_code", |known| known.country.is_some()));
+        let asn = asn.map(|bytes| load(bytes, "asn", "autonomous_system_number", |known| known.asn != 0));
         Ok(Self {
             country: country.transpose()?,
             asn: asn.transpose()?,

@@ -397,6 +397,11 @@ impl<T: HasPolicy + Clone> Cleared<T> {
         &self.0.place
     }
 
+    /// Bytes of the response's body to hold and judge.
+    pub fn response_bytes_max(&self) -> u64 {
+        self.0.tenant.policy().tenant.waf.response_bytes_max
+    }
+
     /// Judges the head of the response.
     ///
     /// # Errors

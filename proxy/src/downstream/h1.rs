@@ -20,6 +20,9 @@ use crate::listen::watchdog::Watchdog;
 /// Bytes of trailer fields accepted behind a chunked body.
 const TRAILER_BYTES_MAX: usize = 8 * 1024;
 
+/// Bytes of head, framing and body that are copied together instead of written apart.
+const COALESCED_BYTES_MAX: usize = 4096;
+
 /// Why no head could be read.
 #[derive(Debug)]
 pub(crate) enum HeadFault {
@@ -253,6 +256,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
 
     /// Writes queued bytes, then `data`, in one call where possible. Returns how much of `data` went out.
     fn poll_queued(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let together = self.queued.len() + data.len();
+        if !self.queued.is_empty() && !data.is_empty() && together <= COALESCED_BYTES_MAX {
+            // Copying a small piece behind its head costs less than a vectored write; the flush sends both.
+            self.queued.extend_from_slice(data);
+            return Poll::Ready(Ok(data.len()));
+        }
         loop {
             if self.queued.is_empty() && data.is_empty() {
                 return Pin::new(&mut self.stream).poll_flush(cx).map_ok(|()| 0);

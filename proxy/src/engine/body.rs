@@ -17,6 +17,16 @@ pub(crate) const REPLAY_BYTES_MAX: u64 = 64 * 1024;
 pub(crate) struct HeldBytes(AtomicU64);
 
 impl HeldBytes {
+    /// Counts more bytes as held; false when all together are then more than `max`.
+    pub(super) fn add(&self, count: u64, max: u64) -> bool {
+        self.0.fetch_add(count, Ordering::Relaxed) + count <= max
+    }
+
+    /// Counts bytes as held no more.
+    pub(super) fn give_back(&self, count: u64) {
+        self.0.fetch_sub(count, Ordering::Relaxed);
+    }
+
     pub(crate) fn now(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -33,7 +43,7 @@ pub(crate) struct HeldBody<'a> {
 
 impl Drop for HeldBody<'_> {
     fn drop(&mut self) {
-        self.total.0.fetch_sub(self.accounted, Ordering::Relaxed);
+        self.total.give_back(self.accounted);
     }
 }
 
@@ -69,7 +79,7 @@ pub(crate) async fn hold<'a, D: Downstream>(
             Ok(Chunk::Data(data)) => {
                 let count = data.len() as u64;
                 held.accounted += count;
-                if total.0.fetch_add(count, Ordering::Relaxed) + count > limits.total_max {
+                if !total.add(count, limits.total_max) {
                     return Err(Stop::refuse(RefusalCode::InspectionBuffer));
                 }
                 buffer.extend_from_slice(&data);

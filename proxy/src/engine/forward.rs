@@ -4,9 +4,10 @@ use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::body::{REPLAY_BYTES_MAX, stop_of};
+use super::hold_response::HeldResponse;
 use super::serve::Stop;
 use crate::clock;
 use crate::downstream::{BodyFault, Chunk, Downstream, Trailers};
@@ -56,15 +57,15 @@ impl Exchange {
         dispatch!(self, exchange => exchange.poll_head(cx, method))
     }
 
-    fn data(&self) -> &[u8] {
+    pub(super) fn data(&self) -> &[u8] {
         dispatch!(self, exchange => exchange.data())
     }
 
-    fn consume(&mut self, count: usize) {
+    pub(super) fn consume(&mut self, count: usize) {
         dispatch!(self, exchange => exchange.consume(count));
     }
 
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyProgress, UpstreamFault>> {
+    pub(super) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyProgress, UpstreamFault>> {
         dispatch!(self, exchange => exchange.poll_body(cx))
     }
 
@@ -174,7 +175,7 @@ impl Upload {
     }
 
     /// Moves the body up as far as it goes. Ready only with a reason to stop.
-    fn poll<D: Downstream>(
+    pub(super) fn poll<D: Downstream>(
         &mut self,
         exchange: &mut Exchange,
         down: &mut D,
@@ -257,20 +258,31 @@ pub(crate) enum Forwarded {
     UpstreamCut,
 }
 
-/// Forwards the response body. The head is queued already.
+/// How long an upstream may be silent, and when the whole must be over.
+#[derive(Clone, Copy)]
+pub(crate) struct Patience {
+    pub(crate) timeout: Duration,
+    pub(crate) deadline: Option<tokio::time::Instant>,
+}
+
+impl Patience {
+    /// Something came: waits anew.
+    pub(super) fn renew(self, watchdog: &mut Watchdog) {
+        let next = clock::recent_tokio() + self.timeout;
+        watchdog.set_at(self.deadline.map_or(next, |deadline| deadline.min(next)));
+    }
+}
+
+/// Forwards the response body. The head is queued already; `held` is what was read of the body before.
 pub(crate) async fn response_body<D: Downstream>(
     exchange: &mut Exchange,
     upload: &mut Upload,
     down: &mut D,
     watchdog: &mut Watchdog,
-    timeout: Duration,
-    deadline: Option<tokio::time::Instant>,
+    patience: Patience,
+    mut held: HeldResponse,
 ) -> Forwarded {
-    let until = |watchdog: &mut Watchdog| {
-        let next = clock::recent_tokio() + timeout;
-        watchdog.set_at(deadline.map_or(next, |deadline| deadline.min(next)));
-    };
-    until(watchdog);
+    patience.renew(watchdog);
     upload.replay.forget();
     let mut seen = upload.bytes;
     let mut ended = false;
@@ -288,7 +300,19 @@ pub(crate) async fn response_body<D: Downstream>(
         if upload.bytes != seen {
             // In a call that streams both ways, either way is progress.
             seen = upload.bytes;
-            until(watchdog);
+            patience.renew(watchdog);
+        }
+        while !held.bytes.is_empty() {
+            let Ok(count) = ready!(down.poll_write(cx, &held.bytes)) else {
+                return Poll::Ready(Forwarded::ClientGone);
+            };
+            held.bytes.advance(count);
+        }
+        if let Some(trailers) = held.end.take() {
+            if down.end(&trailers).is_err() {
+                return Poll::Ready(Forwarded::UpstreamCut);
+            }
+            ended = true;
         }
         loop {
             if !exchange.data().is_empty() {
@@ -307,7 +331,7 @@ pub(crate) async fn response_body<D: Downstream>(
                 });
             }
             match exchange.poll_body(cx) {
-                Poll::Ready(Ok(BodyProgress::Data)) => until(watchdog),
+                Poll::Ready(Ok(BodyProgress::Data)) => patience.renew(watchdog),
                 Poll::Ready(Ok(BodyProgress::End(trailers))) => {
                     if down.end(&trailers).is_err() {
                         return Poll::Ready(Forwarded::UpstreamCut);

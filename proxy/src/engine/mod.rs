@@ -2,6 +2,7 @@
 
 pub(crate) mod body;
 pub(crate) mod forward;
+pub(crate) mod hold_response;
 pub(crate) mod outgoing;
 pub(crate) mod request;
 pub(crate) mod respond;

@@ -9,16 +9,17 @@ use weir_schema::codes::RefusalCode;
 use weir_schema::telemetry::record::Outcome;
 
 use super::body::{self, HoldLimits, REPLAY_BYTES_MAX};
-use super::forward::{self, Exchange, Forwarded, Upload};
+use super::forward::{self, Exchange, Forwarded, Patience, Upload};
+use super::hold_response::{self, HeldResponse, HoldResponse, hold_response};
 use super::outgoing::{self, Forwarding};
 use super::request::{ConnectionInfo, FieldList, Request};
 use super::{respond, retry, upgrade};
 use crate::downstream::Downstream;
 use crate::listen::watchdog::Watchdog;
-use crate::live::{Live, TenantLive};
+use crate::live::{ClearedRequest, Live, TenantLive};
 use crate::telemetry::Tally;
-use crate::upstream::UpstreamFault;
 use crate::upstream::pool::{InFlight, PoolState};
+use crate::upstream::{ResponseMessage, UpstreamFault};
 
 /// Why an exchange ends without the upstream's answer.
 #[derive(Debug)]
@@ -138,10 +139,24 @@ async fn exchange<D: Downstream>(
     if answer.head.status == 101 {
         return upgrade::switch(answer, request, down, tally).await;
     }
+    let patience = Patience {
+        timeout: pool.pool.read_timeout,
+        deadline: plan.deadline,
+    };
+    let mut held_response = HeldResponse::default();
     if screening.wants_response() {
-        let fields: FieldList<'_> = answer.head.each_field().collect();
+        judge_response_head(&cleared, &answer.head, screening, tally)?;
+    }
+    if screening.wants_response_body() && hold_response::may_be_held(&answer.head) {
+        let hold = HoldResponse {
+            bytes_max: cleared.response_bytes_max(),
+            total: &info.shared.held,
+            total_max: live.config.client.inspection_bytes_max,
+        };
+        let (exchange, upload) = (&mut answer.exchange, &mut upload);
+        held_response = hold_response(&hold, exchange, upload, down, watchdog, patience).await?;
         cleared
-            .judge_response_head(answer.head.status, &fields, screening, tally)
+            .judge_response_body(&held_response.bytes, screening, tally)
             .map_err(Stop::Refuse)?;
     }
     {
@@ -151,14 +166,13 @@ async fn exchange<D: Downstream>(
             .map_err(|_| Stop::Upstream(UpstreamFault::Protocol))?;
     }
     tally.status = answer.head.status;
-    let timeout = pool.pool.read_timeout;
     let forwarded = forward::response_body(
         &mut answer.exchange,
         &mut upload,
         down,
         watchdog,
-        timeout,
-        plan.deadline,
+        patience,
+        held_response,
     )
     .await;
     tally.outcome = match forwarded {
@@ -187,6 +201,18 @@ fn decide(
     let moment = tally.moment();
     let edge = live.edge(&info.shared, true);
     pipeline::decide(&edge, &info.view(), &view, &moment, screening, tally).map_err(Stop::Refuse)
+}
+
+fn judge_response_head(
+    cleared: &ClearedRequest,
+    head: &ResponseMessage,
+    screening: &mut Screening,
+    tally: &mut Tally<'_>,
+) -> Result<(), Stop> {
+    let fields: FieldList<'_> = head.each_field().collect();
+    cleared
+        .judge_response_head(head.status, &fields, screening, tally)
+        .map_err(Stop::Refuse)
 }
 
 /// What the route and the tenant say about the body and the time.

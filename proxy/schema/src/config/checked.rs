@@ -511,6 +511,8 @@ pub struct WafPolicy {
     pub rules: Vec<PathBuf>,
     /// Bytes of a body that are held and judged before any upstream is contacted.
     pub body_bytes_max: u64,
+    /// Bytes of a response body that are held and judged.
+    pub response_bytes_max: u64,
     /// What to do with a body above `body_bytes_max`.
     pub body_over_limit: BodyOverLimit,
 }

@@ -13,6 +13,8 @@ use crate::ids::{PoolId, RegionId, RouteId, RuleSetId, TenantId, TierId};
 
 /// Body bytes that are judged when neither tenant nor tier says.
 const BODY_BYTES_DEFAULT: u64 = 1 << 20;
+/// Bytes of a response body that are held and judged (the engines' recommended `SecResponseBodyLimit`).
+const RESPONSE_BYTES_DEFAULT: u64 = 512 << 10;
 /// Most hosts of a document.
 const HOSTS_MAX: usize = 1_000_000;
 
@@ -58,6 +60,7 @@ struct Policies {
     rules: Option<Vec<std::path::PathBuf>>,
     body_bytes_max: Option<u64>,
     body_over_limit: Option<RawOverLimit>,
+    response_bytes_max: Option<u64>,
 }
 
 impl Policies {
@@ -141,6 +144,7 @@ impl Policies {
                 .or_else(|| base.rules.clone()),
             body_bytes_max: waf.body_bytes_max.or(base.body_bytes_max),
             body_over_limit: waf.body_over_limit.or(base.body_over_limit),
+            response_bytes_max: waf.response_bytes_max.or(base.response_bytes_max),
         }
     }
 
@@ -158,6 +162,7 @@ impl Policies {
                 None | Some(RawOverLimit::Refuse) => BodyOverLimit::Refuse,
                 Some(RawOverLimit::Stream) => BodyOverLimit::Stream,
             },
+            response_bytes_max: self.response_bytes_max.unwrap_or(RESPONSE_BYTES_DEFAULT),
         })
     }
 

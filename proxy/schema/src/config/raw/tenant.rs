@@ -289,6 +289,10 @@ pub struct RawWaf {
     pub body_bytes_max: Option<u64>,
     /// What to do with a larger body; without this key `refuse` (413).
     pub body_over_limit: Option<RawOverLimit>,
+    /// Bytes of a response body that are held and judged where rules ask for it; what comes behind passes. Without this key
+    /// 524288.
+    #[schemars(range(min = 0, max = 1_073_741_824))]
+    pub response_bytes_max: Option<u64>,
 }
 
 /// What a verdict does.
