@@ -20,6 +20,15 @@ use crate::listen::watchdog::Watchdog;
 /// Bytes of trailer fields accepted behind a chunked body.
 const TRAILER_BYTES_MAX: usize = 8 * 1024;
 
+/// Pieces of a body up to this size wait for the next write or flush instead of taking a system call each.
+const COPIED_BYTES_MAX: usize = 2048;
+
+/// Bytes that may wait.
+const QUEUED_BYTES_MAX: usize = 16 * 1024;
+
+/// Memory of the queue that an idle connection keeps: a head and a small body.
+const QUEUE_KEPT_BYTES: usize = 4096;
+
 /// Why no head could be read.
 #[derive(Debug)]
 pub(crate) enum HeadFault {
@@ -223,6 +232,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
     pub(crate) async fn finish(&mut self) -> bool {
         if !self.response_ended() || !self.keep_alive || self.patience.is_tried() || !self.can_drain() {
             return false;
+        }
+        if self.queued.is_empty() && self.queued.capacity() > QUEUE_KEPT_BYTES {
+            self.queued = Vec::new();
         }
         let mut left = u64::from(self.drain_bytes_max);
         while !self.body_done() {
@@ -527,7 +539,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Downstream for H1Connection<S> {
         if allowed == 0 && !data.is_empty() {
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
-        let count = ready!(self.poll_queued(cx, &data[..data.len().min(allowed)]))?;
+        let piece = &data[..data.len().min(allowed)];
+        let copied = (1..=COPIED_BYTES_MAX).contains(&piece.len()) && self.queued.len() < QUEUED_BYTES_MAX;
+        let count = if copied {
+            self.queued.extend_from_slice(piece);
+            piece.len()
+        } else {
+            ready!(self.poll_queued(cx, piece))?
+        };
         match &mut self.write {
             WriteState::Length(left) => *left -= count as u64,
             WriteState::Chunked(left) => {
@@ -562,7 +581,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Downstream for H1Connection<S> {
         self.keep_alive = false;
         // A body that ends with the connection would look whole.
         self.reset = self.write == WriteState::UntilClose;
-        self.queued.clear();
     }
 
     fn bytes(&self) -> (u64, u64) {
