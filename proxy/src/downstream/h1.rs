@@ -20,8 +20,14 @@ use crate::listen::watchdog::Watchdog;
 /// Bytes of trailer fields accepted behind a chunked body.
 const TRAILER_BYTES_MAX: usize = 8 * 1024;
 
-/// Bytes of head, framing and body that are copied together instead of written apart.
-const COALESCED_BYTES_MAX: usize = 4096;
+/// Pieces of a body up to this size wait for the next write or flush instead of taking a system call each.
+const COPIED_BYTES_MAX: usize = 2048;
+
+/// Bytes that may wait.
+const QUEUED_BYTES_MAX: usize = 16 * 1024;
+
+/// Memory of the queue that an idle connection keeps: a head and a small body.
+const QUEUE_KEPT_BYTES: usize = 4096;
 
 /// Why no head could be read.
 #[derive(Debug)]
@@ -227,6 +233,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
         if !self.response_ended() || !self.keep_alive || self.patience.is_tried() || !self.can_drain() {
             return false;
         }
+        if self.queued.is_empty() && self.queued.capacity() > QUEUE_KEPT_BYTES {
+            self.queued = Vec::new();
+        }
         let mut left = u64::from(self.drain_bytes_max);
         while !self.body_done() {
             match poll_fn(|cx| self.poll_body(cx)).await {
@@ -256,12 +265,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
 
     /// Writes queued bytes, then `data`, in one call where possible. Returns how much of `data` went out.
     fn poll_queued(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        let together = self.queued.len() + data.len();
-        if !self.queued.is_empty() && !data.is_empty() && together <= COALESCED_BYTES_MAX {
-            // Copying a small piece behind its head costs less than a vectored write; the flush sends both.
-            self.queued.extend_from_slice(data);
-            return Poll::Ready(Ok(data.len()));
-        }
         loop {
             if self.queued.is_empty() && data.is_empty() {
                 return Pin::new(&mut self.stream).poll_flush(cx).map_ok(|()| 0);
@@ -536,7 +539,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Downstream for H1Connection<S> {
         if allowed == 0 && !data.is_empty() {
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
-        let count = ready!(self.poll_queued(cx, &data[..data.len().min(allowed)]))?;
+        let piece = &data[..data.len().min(allowed)];
+        let copied = (1..=COPIED_BYTES_MAX).contains(&piece.len()) && self.queued.len() < QUEUED_BYTES_MAX;
+        let count = if copied {
+            self.queued.extend_from_slice(piece);
+            piece.len()
+        } else {
+            ready!(self.poll_queued(cx, piece))?
+        };
         match &mut self.write {
             WriteState::Length(left) => *left -= count as u64,
             WriteState::Chunked(left) => {
@@ -571,7 +581,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Downstream for H1Connection<S> {
         self.keep_alive = false;
         // A body that ends with the connection would look whole.
         self.reset = self.write == WriteState::UntilClose;
-        self.queued.clear();
     }
 
     fn bytes(&self) -> (u64, u64) {

@@ -183,24 +183,12 @@ impl Upload {
     ) -> Poll<Stop> {
         while !self.broken {
             match exchange.poll_send(cx) {
-                Poll::Ready(Ok(())) if self.open && exchange.wants_body() => {
-                    match ready!(self.poll_chunk(down, cx)) {
-                        Ok(Chunk::Data(data)) => {
-                            if self.bytes > self.bytes_max {
-                                return Poll::Ready(Stop::refuse(
-                                    weir_schema::codes::RefusalCode::BodyTooLarge,
-                                ));
-                            }
-                            exchange.send(data);
-                        }
-                        Ok(Chunk::End(trailers)) => {
-                            self.open = false;
-                            exchange.end(&trailers);
-                        }
-                        Err(fault) => return Poll::Ready(stop_of(fault)),
-                    }
-                }
-                Poll::Ready(Ok(())) | Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) => match self.take(exchange, down, cx) {
+                    Ok(true) => {}
+                    Ok(false) => return Poll::Pending,
+                    Err(stop) => return Poll::Ready(stop),
+                },
+                Poll::Pending => return Poll::Pending,
                 // The origin may have answered before it closed: the answer decides.
                 Poll::Ready(Err(_)) => {
                     self.broken = true;
@@ -209,6 +197,35 @@ impl Upload {
             }
         }
         Poll::Pending
+    }
+
+    /// Queues what has come of the body; true when that was something. All of it before the next write: one system call
+    /// per chunk would let a client that sends one byte in each chunk buy a call with six bytes.
+    fn take<D: Downstream>(
+        &mut self,
+        exchange: &mut Exchange,
+        down: &mut D,
+        cx: &mut Context<'_>,
+    ) -> Result<bool, Stop> {
+        let mut moved = false;
+        while self.open && exchange.wants_body() {
+            match self.poll_chunk(down, cx) {
+                Poll::Ready(Ok(Chunk::Data(data))) => {
+                    if self.bytes > self.bytes_max {
+                        return Err(Stop::refuse(weir_schema::codes::RefusalCode::BodyTooLarge));
+                    }
+                    exchange.send(data);
+                }
+                Poll::Ready(Ok(Chunk::End(trailers))) => {
+                    self.open = false;
+                    exchange.end(&trailers);
+                }
+                Poll::Ready(Err(fault)) => return Err(stop_of(fault)),
+                Poll::Pending => break,
+            }
+            moved = true;
+        }
+        Ok(moved)
     }
 }
 
