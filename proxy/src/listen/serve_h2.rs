@@ -23,7 +23,7 @@ use crate::engine::{respond, serve};
 use crate::meter::Metered;
 
 /// How long a client without open streams may take to leave after GOAWAY.
-const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the last GOAWAY to a client that is cut may take.
 const CUT_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -60,7 +60,7 @@ fn builder(limits: &ClientLimits) -> h2::server::Builder {
         .max_concurrent_reset_streams(resets_max)
         .max_pending_accept_reset_streams(resets_max)
         .max_local_error_reset_streams(Some(resets_max))
-        .max_send_buffer_size(256 * 1024)
+        .max_send_buffer_size(128 * 1024)
         .initial_window_size(256 * 1024)
         .initial_connection_window_size(1024 * 1024);
     builder
