@@ -303,3 +303,28 @@ fn a_header_list_over_the_limit_is_a_431_and_far_over_it_the_end() {
     }
     assert_eq!(site.origin.seen().len(), 1);
 }
+
+#[test]
+fn a_head_that_trickles_or_stops_ends_the_connection_in_time() {
+    let site = Site::with(|config| config.set("/client/header_timeout_ms", 500));
+    let block = request("GET", "/", &[(b"x-fill", &[b'x'; 100])]);
+    for trickles in [false, true] {
+        let mut client = H2Raw::connect(site.weir.address("web"), &[]);
+        client.send(frame(HEADERS, END_STREAM, 1, &block[..10]));
+        let started = Instant::now();
+        let mut rest = block[10..].iter();
+        while client
+            .next_within(Duration::from_millis(20))
+            .is_none_or(|frame| frame.kind != GOAWAY)
+        {
+            assert!(started.elapsed() < Duration::from_secs(5), "trickles: {trickles}");
+            if trickles && let Some(byte) = rest.next() {
+                // So slowly does the client write: few frames, each with a byte of the block.
+                std::thread::sleep(Duration::from_millis(100));
+                client.send(frame(CONTINUATION, 0, 1, &[*byte]));
+            }
+        }
+        assert!(client.wait_end());
+    }
+    assert_eq!(site.origin.bytes_in(), 0);
+}

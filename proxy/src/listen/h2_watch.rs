@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::runtime::Handle;
 use weir_decide::h2_frames::{FrameFault, FrameWatch, Refill};
-use weir_schema::config::checked::ClientH2;
+use weir_schema::config::checked::ClientLimits;
 
 use super::watchdog::Watchdog;
 use crate::clock;
@@ -80,33 +81,67 @@ impl Ledger {
     }
 }
 
+/// What a client's stream can do.
+pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Transport for S {}
+
 /// A client's stream with a watch on it.
-pub(super) struct Watched<S> {
-    stream: S,
+pub(super) struct Watched<S: Transport> {
+    /// There until this is dropped.
+    stream: Option<S>,
     watch: FrameWatch,
     ledger: Arc<Ledger>,
     streams_max: usize,
+    header_timeout: Duration,
+    /// Counts while the client owes the rest of a head; a trickle does not stop it.
+    head: Option<Watchdog>,
+    owing: bool,
     stall_timeout: Duration,
     /// Counts while the client takes nothing.
     stall: Option<Watchdog>,
     stalling: bool,
-    linger: Option<Watchdog>,
-    lingered_bytes: usize,
+    lingers: bool,
 }
 
-impl<S> Watched<S> {
-    pub(super) fn new(stream: S, limits: &ClientH2, ledger: Arc<Ledger>) -> Self {
+impl<S: Transport> Watched<S> {
+    pub(super) fn new(stream: S, limits: &ClientLimits, ledger: Arc<Ledger>) -> Self {
         Self {
-            stream,
-            watch: FrameWatch::new(limits, clock::recent_ns()),
+            stream: Some(stream),
+            watch: FrameWatch::new(&limits.h2, clock::recent_ns()),
             ledger,
-            streams_max: limits.streams_max as usize,
-            stall_timeout: limits.stall_timeout,
+            streams_max: limits.h2.streams_max as usize,
+            header_timeout: limits.header_timeout,
+            head: None,
+            owing: false,
+            stall_timeout: limits.h2.stall_timeout,
             stall: None,
             stalling: false,
-            linger: None,
-            lingered_bytes: 0,
+            lingers: false,
         }
+    }
+
+    fn stream(&mut self) -> io::Result<Pin<&mut S>> {
+        self.stream
+            .as_mut()
+            .map(Pin::new)
+            .ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    /// Nothing to read now: a head that was begun must end in time.
+    fn poll_head_owed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.watch.owes_head() {
+            self.owing = false;
+            return Poll::Pending;
+        }
+        let head = self
+            .head
+            .get_or_insert_with(|| Watchdog::new(self.header_timeout));
+        if !self.owing {
+            self.owing = true;
+            head.set(self.header_timeout);
+        }
+        head.poll_expired(cx)
     }
 
     /// A write that came back with `written`: nothing for too long is the end.
@@ -132,14 +167,19 @@ impl<S> Watched<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: Transport> AsyncRead for Watched<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.ledger.fault().is_some() {
             return Poll::Pending;
         }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        if this.stream()?.poll_read(cx, buf)?.is_pending() {
+            if this.poll_head_owed(cx).is_ready() {
+                let _ = this.ledger.fault.set(FrameFault::SlowHead);
+            }
+            return Poll::Pending;
+        }
         let fresh = buf.filled().get(before..).unwrap_or_default();
         if let Err(fault) = this.watch.observe(fresh, || this.ledger.refill()) {
             // The connection's loop looks for it as soon as this returns, and says goodbye.
@@ -155,10 +195,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: Transport> AsyncWrite for Watched<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.stream).poll_write(cx, buf);
+        let written = this.stream()?.poll_write(cx, buf);
         this.judge_write(written, cx)
     }
 
@@ -168,40 +208,48 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+        let written = this.stream()?.poll_write_vectored(cx, bufs);
         this.judge_write(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let flushed = Pin::new(&mut this.stream).poll_flush(cx);
+        let flushed = this.stream()?.poll_flush(cx);
         this.judge_write(flushed.map_ok(|()| 0), cx).map_ok(|_| ())
     }
 
-    /// Closes our direction, then reads on for a moment: closing with unread bytes would make the kernel reset the
-    /// connection, and the client might never see the last GOAWAY.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let linger = match &mut this.linger {
-            Some(linger) => linger,
-            None => {
-                ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
-                this.linger.insert(Watchdog::new(LINGER))
-            }
-        };
-        let mut dropped = [0_u8; 4096];
-        while linger.poll_expired(cx).is_pending() && this.lingered_bytes < LINGER_BYTES_MAX {
-            let mut buf = ReadBuf::new(&mut dropped);
-            let read = ready!(Pin::new(&mut this.stream).poll_read(cx, &mut buf));
-            if read.is_err() || buf.filled().is_empty() {
-                break;
-            }
-            this.lingered_bytes += buf.filled().len();
+        let shut = ready!(this.stream()?.poll_shutdown(cx));
+        this.lingers = shut.is_ok();
+        Poll::Ready(shut)
+    }
+}
+
+/// Closing with unread bytes would make the kernel reset the connection, and the client might never see the last GOAWAY:
+/// what a client sends after our end of the connection is read and dropped for a moment.
+impl<S: Transport> Drop for Watched<S> {
+    fn drop(&mut self) {
+        if let (true, Some(stream), Ok(runtime)) = (self.lingers, self.stream.take(), Handle::try_current()) {
+            runtime.spawn(async move {
+                // Either way it is closed now.
+                let _ = tokio::time::timeout(LINGER, drain(stream)).await;
+            });
         }
-        Poll::Ready(Ok(()))
+    }
+}
+
+async fn drain<S: Transport>(mut stream: S) {
+    let mut dropped = [0_u8; 4096];
+    let mut left = LINGER_BYTES_MAX;
+    while let Ok(count @ 1..) = stream.read(&mut dropped).await {
+        left = left.saturating_sub(count);
+        if left == 0 {
+            return;
+        }
     }
 }

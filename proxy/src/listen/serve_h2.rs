@@ -10,12 +10,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::server::{Connection, SendResponse};
 use h2::{Reason, RecvStream};
-use tokio::io::{AsyncRead, AsyncWrite};
 use weir_decide::h2_frames::FrameFault;
 use weir_schema::codes::RefusalCode;
 use weir_schema::config::checked::ClientLimits;
 
-use super::h2_watch::{Ledger, Watched};
+use super::h2_watch::{Ledger, Transport, Watched};
 use super::leave::{self, Leave};
 use super::watchdog::Watchdog;
 use crate::downstream::h2::H2Stream;
@@ -24,18 +23,15 @@ use crate::engine::{respond, serve};
 use crate::meter::Metered;
 
 /// How long a client without open streams may take to leave after GOAWAY.
-const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the last GOAWAY to a client that is cut may take.
 const CUT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Runs until the connection ends.
-pub(crate) async fn run<S>(stream: S, info: Arc<ConnectionInfo>, mut leave: Leave)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+pub(crate) async fn run<S: Transport>(stream: S, info: Arc<ConnectionInfo>, mut leave: Leave) {
     let limits = info.shared.live.load().config.client.clone();
     let ledger = Arc::new(Ledger::default());
-    let watched = Watched::new(stream, &limits.h2, Arc::clone(&ledger));
+    let watched = Watched::new(stream, &limits, Arc::clone(&ledger));
     let handshake = builder(&limits).handshake::<_, Bytes>(watched);
     let Ok(Ok(connection)) = tokio::time::timeout(limits.handshake_timeout, handshake).await else {
         info.shared.metrics.cuts.with_label_values(&["h2_preface"]).inc();
@@ -64,14 +60,14 @@ fn builder(limits: &ClientLimits) -> h2::server::Builder {
         .max_concurrent_reset_streams(resets_max)
         .max_pending_accept_reset_streams(resets_max)
         .max_local_error_reset_streams(Some(resets_max))
-        .max_send_buffer_size(256 * 1024)
+        .max_send_buffer_size(128 * 1024)
         .initial_window_size(256 * 1024)
         .initial_connection_window_size(1024 * 1024);
     builder
 }
 
 /// A client's connection.
-struct Front<S> {
+struct Front<S: Transport> {
     connection: Connection<Watched<S>, Bytes>,
     ledger: Arc<Ledger>,
     info: Arc<ConnectionInfo>,
@@ -97,7 +93,7 @@ enum Event {
     Stop,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Front<S> {
+impl<S: Transport> Front<S> {
     /// Runs until the connection ends.
     async fn run(&mut self, stopped: &mut (impl Future<Output = ()> + Unpin)) {
         loop {
@@ -119,6 +115,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Front<S> {
                         FrameFault::ControlFlood => ("h2_control_flood", Reason::ENHANCE_YOUR_CALM),
                         FrameFault::NoSettings => ("h2_preface", Reason::PROTOCOL_ERROR),
                         FrameFault::ResetFlood => ("h2_reset_flood", Reason::ENHANCE_YOUR_CALM),
+                        FrameFault::SlowHead => ("header_timeout", Reason::ENHANCE_YOUR_CALM),
                     };
                     self.count_cut(reason);
                     self.say_goodbye(code).await;
@@ -156,7 +153,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Front<S> {
                 return Poll::Ready(Event::Stop);
             }
             if self.open.load(Ordering::Relaxed) > 0 {
-                self.idle.set(self.idle_timeout);
+                self.idle.set(if self.leaving {
+                    LEAVE_TIMEOUT
+                } else {
+                    self.idle_timeout
+                });
             }
             self.idle.poll_expired(cx).map(|()| Event::Idle)
         })

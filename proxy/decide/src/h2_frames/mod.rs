@@ -39,6 +39,8 @@ pub enum FrameFault {
     NoSettings,
     /// Too many RST_STREAM frames.
     ResetFlood,
+    /// A field block, or a frame other than DATA, was begun and did not end in time. Timing is the caller's part.
+    SlowHead,
 }
 
 /// Watches what one client sends.
@@ -49,6 +51,10 @@ pub struct FrameWatch {
     /// Bytes of the frame, or of the preface, that have not come yet.
     payload_left: u32,
     settled: bool,
+    /// A DATA frame is coming in.
+    in_data: bool,
+    /// A field block was begun and not ended.
+    in_block: bool,
     /// The highest stream that a HEADERS frame has opened.
     opened: u32,
     trailers: Option<Trailers>,
@@ -65,6 +71,8 @@ impl FrameWatch {
             head_bytes: 0,
             payload_left: PREFACE_BYTES,
             settled: false,
+            in_data: false,
+            in_block: false,
             opened: 0,
             trailers: None,
             malformed: SmallVec::new(),
@@ -113,11 +121,20 @@ impl FrameWatch {
         std::mem::take(&mut self.malformed)
     }
 
+    /// Whether the client owes the rest of a field block, or of a frame other than DATA.
+    pub fn owes_head(&self) -> bool {
+        self.in_block || self.head_bytes > 0 || (self.payload_left > 0 && !self.in_data)
+    }
+
     fn see_head(&mut self, refill: &impl Fn() -> Refill) -> Result<(), FrameFault> {
         let [a, b, c, kind, flags, d, e, f, g] = self.head;
         let length = u32::from_be_bytes([0, a, b, c]);
         let stream = u32::from_be_bytes([d, e, f, g]) & 0x7fff_ffff;
         self.payload_left = length;
+        self.in_data = kind == DATA;
+        if matches!(kind, HEADERS | CONTINUATION) {
+            self.in_block = flags & END_HEADERS == 0;
+        }
         if !self.settled {
             self.settled = true;
             if kind != SETTINGS || flags & ACK != 0 {

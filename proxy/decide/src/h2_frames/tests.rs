@@ -167,3 +167,21 @@ fn honest_trailers_are_left_alone() {
         (CONTINUATION, 4, b"\x02:a\x01b")
     ]));
 }
+
+#[test]
+fn the_rest_of_a_head_is_owed_until_it_came() {
+    let mut watch = begun();
+    let mut owes = |bytes: &[u8]| {
+        watch.observe(bytes, Refill::default).unwrap();
+        watch.owes_head()
+    };
+    let head = frame(HEADERS, 0, 1, b"\x83\x86\x84");
+    assert!(!owes(&[]));
+    assert!(owes(&head[..4]));
+    assert!(owes(&head[4..10]));
+    assert!(owes(&head[10..]), "END_HEADERS is missing");
+    assert!(!owes(&frame(CONTINUATION, END_HEADERS, 1, b"")));
+    let data = frame(DATA, 0, 1, b"0123456789");
+    assert!(!owes(&data[..12]), "a body has its own least rate");
+    assert!(!owes(&data[12..]));
+}
