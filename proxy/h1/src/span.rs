@@ -41,8 +41,8 @@ pub struct FieldSpan {
     pub value: Span,
 }
 
-/// The fields of a head in the order sent. More than 24 move to the heap.
-pub type FieldSpans = smallvec::SmallVec<[FieldSpan; 24]>;
+/// The fields of a head in the order sent.
+pub type FieldSpans = Vec<FieldSpan>;
 
 /// Bounds of one head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -223,7 +223,7 @@ impl Attempts<'_> {
         let left = connect_by.saturating_duration_since(clock::recent());
         let wait = pool.pool.connect_timeout.min(left);
         if pool.speaks_h2() {
-            return timeout(wait, self.open_h2(endpoint, wait, upload))
+            return timeout(wait, Box::pin(self.open_h2(endpoint, wait, upload)))
                 .await
                 .unwrap_or(Err(UpstreamFault::ConnectTimeout))
                 .map(|exchange| (Exchange::H2(Box::new(exchange)), false));
@@ -232,7 +232,11 @@ impl Attempts<'_> {
         let head = outgoing::h1_head(self.forwarding, chunked);
         let (stream, reused) = match endpoint.take_idle(pool.pool.idle_timeout) {
             Some(stream) => (stream, true),
-            None => (connect::connect(endpoint.address, wait, pool.tls()).await?, false),
+            // Boxed: rare, and large beside what a request on a warm connection needs.
+            None => {
+                let connecting = connect::connect(endpoint.address, wait, pool.tls());
+                (Box::pin(connecting).await?, false)
+            }
         };
         let exchange = H1Exchange::new(stream, head, chunked);
         Ok((Exchange::H1(Box::new(exchange)), reused))

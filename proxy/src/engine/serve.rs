@@ -154,7 +154,7 @@ async fn exchange<D: Downstream>(
             total_max: live.config.client.inspection_bytes_max,
         };
         let (exchange, upload) = (&mut answer.exchange, &mut upload);
-        held_response = hold_response(&hold, exchange, upload, down, watchdog, patience).await?;
+        held_response = Box::pin(hold_response(&hold, exchange, upload, down, watchdog, patience)).await?;
         cleared
             .judge_response_body(&held_response.bytes, screening, tally)
             .map_err(Stop::Refuse)?;

@@ -33,7 +33,7 @@ fn code_of(error: &RequestError) -> RefusalCode {
 pub(crate) async fn run<S: AsyncRead + AsyncWrite + Abort + Unpin>(
     stream: S,
     ahead: BytesMut,
-    info: &ConnectionInfo,
+    info: ConnectionInfo,
     leave: Leave,
 ) {
     let mut limits = info.shared.live.load().config.client.clone();
@@ -44,18 +44,18 @@ pub(crate) async fn run<S: AsyncRead + AsyncWrite + Abort + Unpin>(
     loop {
         let (buffer, head) = match connection.read_head(&limits, served == 0, &mut idle_ends).await {
             Ok(read) => read,
-            Err(fault) => return end(connection, fault, served, info).await,
+            Err(fault) => return end(connection, fault, served, &info).await,
         };
         served += 1;
-        if head.https && info.tls.is_none() && !peer_trusted(info) {
+        if head.https && info.tls.is_none() && !peer_trusted(&info) {
             let fault = HeadFault::Misdirected;
-            return end(connection, fault, served, info).await;
+            return end(connection, fault, served, &info).await;
         }
         if served >= limits.keepalive_requests_max || leave::is_leaving(&leave) {
             connection.close_after();
         }
         let request = Request::from_h1(buffer, head);
-        let tunnel = serve::serve(info, &request, &mut connection, &mut watchdog).await;
+        let tunnel = serve::serve(&info, &request, &mut connection, &mut watchdog).await;
         if let Some(tunnel) = tunnel {
             let (stream, ahead) = connection.upgraded();
             return tunnel.run(stream, &ahead).await;

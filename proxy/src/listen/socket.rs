@@ -47,7 +47,7 @@ impl Abort for TcpStream {
     }
 }
 
-impl<S: Abort> Abort for TlsStream<S> {
+impl<S: Abort> Abort for Box<TlsStream<S>> {
     fn abort_on_close(&self) {
         self.get_ref().0.abort_on_close();
     }
