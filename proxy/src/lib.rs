@@ -20,4 +20,4 @@ mod sync;
 mod telemetry;
 mod upstream;
 
-pub use boot::{ProxyOptions, StartError, read_document, run_proxy};
+pub use boot::{ProxyOptions, StartError, check_files, read_document, run_proxy};
