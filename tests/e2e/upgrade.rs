@@ -9,7 +9,7 @@ use weir_tests::load::{Load, Plan};
 use weir_tests::origin::{Answer, Origin};
 use weir_tests::pki::Authority;
 use weir_tests::wait::wait_for;
-use weir_tests::weir::{Weir, has_ended, run};
+use weir_tests::weir::{Weir, binary, has_ended, run};
 
 use crate::Site;
 
@@ -213,6 +213,40 @@ fn an_upgrade_that_cannot_serve_says_why_and_the_old_process_serves_on() {
     assert_eq!(site.weir.successors(), []);
     site.weir.write("own.conf", sound);
     assert_eq!(site.weir.upgrade().0, Some(0), "the next try may succeed");
+}
+
+#[test]
+fn the_new_binary_is_the_one_that_the_path_leads_to_now() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let [old, new] = ["old", "new"].map(|name| folder.path().join(name));
+    for copy in [&old, &new] {
+        std::fs::copy(binary(), copy).unwrap();
+    }
+    let link = folder.path().join("current");
+    let lead_to = |target: &std::path::Path| {
+        let fresh = folder.path().join("fresh");
+        std::os::unix::fs::symlink(target, &fresh).unwrap();
+        std::fs::rename(&fresh, &link).unwrap();
+    };
+    lead_to(&old);
+    let origin = Origin::start();
+    let weir = Weir::start_program(&link, &Config::with_origin(origin.address()));
+    let mut site = Site { origin, weir };
+    for broken in [std::path::Path::new("/bin/false"), &folder.path().join("missing")] {
+        lead_to(broken);
+        let (code, said) = site.weir.upgrade();
+        assert_eq!(code, Some(1), "{said}");
+        assert_eq!(site.weir.client().get("/").status, 200, "the old one serves on");
+    }
+    lead_to(&new);
+    std::fs::remove_file(&old).unwrap();
+    let (code, said) = site.weir.upgrade();
+    assert_eq!(code, Some(0), "{said}");
+    let successor = wait_for("a successor", || site.weir.successors().pop());
+    let runs = std::fs::read_link(format!("/proc/{}/exe", successor.as_raw_nonzero())).unwrap();
+    assert_eq!(runs, new);
+    assert!(site.weir.wait_exit().success());
+    assert_eq!(site.weir.client().get("/").status, 200);
 }
 
 #[test]
