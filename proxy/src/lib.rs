@@ -16,6 +16,7 @@ mod meter;
 mod process;
 mod random;
 mod reload;
+mod supervisor;
 mod sync;
 mod telemetry;
 mod upstream;

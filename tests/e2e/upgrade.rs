@@ -250,6 +250,31 @@ fn the_new_binary_is_the_one_that_the_path_leads_to_now() {
 }
 
 #[test]
+fn a_supervisor_learns_that_it_serves_which_process_counts_and_that_it_ends() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("notify");
+    let supervisor = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    supervisor
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    let next = || {
+        let mut bytes = [0; 64];
+        let count = supervisor.recv(&mut bytes).expect("a message");
+        String::from_utf8_lossy(&bytes[..count]).into_owned()
+    };
+    let origin = Origin::start();
+    let mut weir = Weir::start_supervised(&Config::with_origin(origin.address()), &path);
+    assert_eq!(next(), "READY=1");
+    assert_eq!(weir.upgrade().0, Some(0));
+    assert_eq!(next(), "READY=1", "the new process");
+    let successor = wait_for("a successor", || weir.successors().pop());
+    assert_eq!(next(), format!("MAINPID={}", successor.as_raw_nonzero()));
+    assert!(weir.wait_exit().success());
+    rustix::process::kill_process(successor, Signal::TERM).unwrap();
+    assert_eq!(next(), "STOPPING=1");
+}
+
+#[test]
 fn a_tunnel_lives_on_in_the_old_process_until_the_drain_ends() {
     let origin = Origin::answering(|_| Answer::websocket_echo());
     let mut site = Site::over(origin, |config| {
