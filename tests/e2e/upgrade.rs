@@ -295,9 +295,8 @@ fn a_tunnel_lives_on_in_the_old_process_until_the_drain_ends() {
 
 #[test]
 fn a_command_that_reaches_no_proxy_says_so() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap().to_string();
-    drop(free);
+    let dead = weir_tests::socket::Dead::start();
+    let address = dead.address().to_string();
     let (code, said) = run(&["proxy", "--upgrade", "--admin", &address]);
     assert_eq!(code, Some(3), "{said}");
     assert!(said.contains(&address), "{said}");
