@@ -99,6 +99,25 @@ fn an_idle_connection_may_send_one_more_request_and_is_told_to_close() {
 }
 
 #[test]
+fn a_request_that_has_begun_is_served_whatever_the_grace_time() {
+    let mut site = slow_site(|config| config.set("/drain/idle_grace_ms", 0));
+    let mut client = site.weir.client();
+    client.send("GET / HTTP/1.1\r\nHost: ").unwrap();
+    // Its bytes are read once a request behind it on another connection was answered.
+    assert_eq!(site.weir.client().get("/").status, 200);
+    site.weir.signal(Signal::TERM);
+    wait_for("the listener to close", || {
+        std::net::TcpStream::connect(site.weir.address("web")).err()
+    });
+    let response = client.roundtrip("acme.test\r\n\r\n");
+    assert_eq!(
+        (response.status, response.header("connection")),
+        (200, Some("close"))
+    );
+    assert!(site.weir.wait_exit().success());
+}
+
+#[test]
 fn a_second_signal_ends_at_once() {
     let origin = Origin::answering(|_| Answer::text("late").delayed(Duration::from_secs(20)));
     let mut site = Site::over(origin, |config| config);
