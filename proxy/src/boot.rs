@@ -12,6 +12,7 @@ use serde_json::json;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use weir_decide::guard::ConnectionGuard;
 use weir_decide::limit::Table;
+use weir_schema::config::checked::CheckedConfig;
 use weir_schema::config::{ConfigError, Document};
 
 use crate::admin;
@@ -234,6 +235,18 @@ impl Service for Traffic {
     fn name(&self) -> &str {
         "traffic"
     }
+}
+
+/// Checks a document and everything that it names: certificates, keys, rules, databases. Gives what would be served.
+///
+/// # Errors
+/// All that is wrong with the document, or all that is wrong with the files of a document that is right.
+pub fn check_files(document: &Document) -> Result<CheckedConfig, StartError> {
+    // Fails only when a provider was installed before, which then serves as well.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let metrics = Metrics::new().map_err(|error| StartError::System(error.to_string()))?;
+    let live = first::compile(document, None, &metrics)?;
+    Ok((*live.config).clone())
 }
 
 /// Path of the document's folder.

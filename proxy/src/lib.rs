@@ -16,8 +16,9 @@ mod meter;
 mod process;
 mod random;
 mod reload;
+mod supervisor;
 mod sync;
 mod telemetry;
 mod upstream;
 
-pub use boot::{ProxyOptions, StartError, read_document, run_proxy};
+pub use boot::{ProxyOptions, StartError, check_files, read_document, run_proxy};

@@ -18,6 +18,7 @@ use crate::listen::accept::Listeners;
 use crate::listen::leave::Leaving;
 use crate::live::Shared;
 use crate::reload::Reloader;
+use crate::supervisor::{self, State};
 
 /// Longest wait for answers of the admin endpoint that are on their way after a hand-over.
 const ADMIN_END_MAX: Duration = Duration::from_secs(2);
@@ -85,6 +86,7 @@ impl Process {
                 .tell(&json!({"event": "quarantined", "tenant": &aside.id, "reasons": &aside.reasons}));
         }
         self.events.tell(&json!({"event": "ready"}));
+        supervisor::tell(State::Ready);
         if let Some(predecessor) = self.predecessor() {
             predecessor.served();
         }
@@ -119,6 +121,7 @@ impl Process {
         let drain = self.shared.live.load().config.drain.clone();
         match end {
             End::Drain => {
+                supervisor::tell(State::Stopping);
                 self.ready.send_replace(false);
                 tokio::time::sleep(drain.readiness_delay).await;
             }
@@ -178,6 +181,7 @@ impl Process {
         };
         let pid = handover::hand_over(&self.program, sockets, &offer).await?;
         self.reloader.handed_over(pid);
+        supervisor::tell(State::MainPid(pid));
         Ok(pid)
     }
 

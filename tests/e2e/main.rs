@@ -3,6 +3,7 @@
 
 mod basics;
 mod bodies;
+mod command;
 mod config_keys;
 mod connections;
 mod explain;

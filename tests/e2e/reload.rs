@@ -138,6 +138,44 @@ fn a_listener_comes_and_goes_with_the_document() {
     assert_eq!(site.weir.client().get("/").status, 200);
 }
 
+#[test]
+fn a_listener_that_changes_on_its_address_refuses_nobody() {
+    let authority = Authority::new("test authority");
+    let versions = Versions::new(&authority);
+    let files = versions.files();
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_str()))
+        .collect();
+    let weir = Weir::start_with_files(&versions.document(0), &files);
+    let plan = Plan {
+        web: weir.address("web"),
+        websecure: weir.address("websecure"),
+        targets: &["/"],
+        judge: agrees,
+    };
+    let load = Load::start(&plan, &authority);
+    for number in 1..=20 {
+        // The same socket, another listener: its TLS changes, and with it its accept loop.
+        let changed = versions
+            .document(0)
+            .set("/listeners/1/tls/tickets", number % 8)
+            .set(
+                "/listeners/0/protocols",
+                if number % 2 == 0 {
+                    json!(["h1", "h2"])
+                } else {
+                    json!(["h2", "h1"])
+                },
+            )
+            .set("/listeners/0/id", format!("web-{}", number % 2))
+            .set("/listeners/0/address", plan.web.to_string());
+        weir.reload(&changed);
+        load.wait_answers(50);
+    }
+    println!("answers over twenty changes: {:?}", load.finish());
+}
+
 /// Version `number` sends to the origin of its parity, has a quota of its own and refuses a probe for its parity by a rule
 /// of its own: an answer must agree with itself.
 struct Versions {

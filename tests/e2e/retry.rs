@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use weir_tests::origin::{Answer, Origin};
+use weir_tests::socket::Dead;
 
 use crate::Site;
 
@@ -85,14 +86,10 @@ fn an_idempotency_key_counts_only_where_the_route_says_so() {
 
 #[test]
 fn a_dead_endpoint_is_passed_over_even_for_a_post() {
-    // A port that was free a moment ago refuses; nothing was sent, so any method may go elsewhere.
-    let dead = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .to_string();
+    // It refuses; nothing was sent, so any method may go elsewhere.
+    let dead = Dead::start();
     let origin = Origin::start();
-    let endpoints = json!([dead, origin.address().to_string()]);
+    let endpoints = json!([dead.address().to_string(), origin.address().to_string()]);
     let site = Site::over(origin, |config| {
         config
             .set("/pools/0/endpoints", endpoints)
@@ -108,12 +105,9 @@ fn a_dead_endpoint_is_passed_over_even_for_a_post() {
 
 #[test]
 fn no_endpoint_is_502_and_a_silent_one_504() {
-    let dead = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .to_string();
-    let site = Site::with(|config| config.set("/pools/0/endpoints", json!([dead])));
+    let dead = Dead::start();
+    let endpoints = json!([dead.address().to_string()]);
+    let site = Site::with(|config| config.set("/pools/0/endpoints", endpoints));
     let response = site.weir.client().get("/");
     assert_eq!(
         (response.status, response.code().as_str()),

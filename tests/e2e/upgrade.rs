@@ -9,7 +9,7 @@ use weir_tests::load::{Load, Plan};
 use weir_tests::origin::{Answer, Origin};
 use weir_tests::pki::Authority;
 use weir_tests::wait::wait_for;
-use weir_tests::weir::{Weir, has_ended, run};
+use weir_tests::weir::{Weir, binary, has_ended, run};
 
 use crate::Site;
 
@@ -95,6 +95,25 @@ fn an_idle_connection_may_send_one_more_request_and_is_told_to_close() {
     assert_eq!((last.status, last.header("connection")), (200, Some("close")));
     assert!(silent.closes_within(Duration::from_secs(5)));
     assert!(start.elapsed() >= Duration::from_secs(3), "{:?}", start.elapsed());
+    assert!(site.weir.wait_exit().success());
+}
+
+#[test]
+fn a_request_that_has_begun_is_served_whatever_the_grace_time() {
+    let mut site = slow_site(|config| config.set("/drain/idle_grace_ms", 0));
+    let mut client = site.weir.client();
+    client.send("GET / HTTP/1.1\r\nHost: ").unwrap();
+    // Its bytes are read once a request behind it on another connection was answered.
+    assert_eq!(site.weir.client().get("/").status, 200);
+    site.weir.signal(Signal::TERM);
+    wait_for("the listener to close", || {
+        std::net::TcpStream::connect(site.weir.address("web")).err()
+    });
+    let response = client.roundtrip("acme.test\r\n\r\n");
+    assert_eq!(
+        (response.status, response.header("connection")),
+        (200, Some("close"))
+    );
     assert!(site.weir.wait_exit().success());
 }
 
@@ -216,6 +235,65 @@ fn an_upgrade_that_cannot_serve_says_why_and_the_old_process_serves_on() {
 }
 
 #[test]
+fn the_new_binary_is_the_one_that_the_path_leads_to_now() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let [old, new] = ["old", "new"].map(|name| folder.path().join(name));
+    for copy in [&old, &new] {
+        std::fs::copy(binary(), copy).unwrap();
+    }
+    let link = folder.path().join("current");
+    let lead_to = |target: &std::path::Path| {
+        let fresh = folder.path().join("fresh");
+        std::os::unix::fs::symlink(target, &fresh).unwrap();
+        std::fs::rename(&fresh, &link).unwrap();
+    };
+    lead_to(&old);
+    let origin = Origin::start();
+    let weir = Weir::start_program(&link, &Config::with_origin(origin.address()));
+    let mut site = Site { origin, weir };
+    for broken in [std::path::Path::new("/bin/false"), &folder.path().join("missing")] {
+        lead_to(broken);
+        let (code, said) = site.weir.upgrade();
+        assert_eq!(code, Some(1), "{said}");
+        assert_eq!(site.weir.client().get("/").status, 200, "the old one serves on");
+    }
+    lead_to(&new);
+    std::fs::remove_file(&old).unwrap();
+    let (code, said) = site.weir.upgrade();
+    assert_eq!(code, Some(0), "{said}");
+    let successor = wait_for("a successor", || site.weir.successors().pop());
+    let runs = std::fs::read_link(format!("/proc/{}/exe", successor.as_raw_nonzero())).unwrap();
+    assert_eq!(runs, new);
+    assert!(site.weir.wait_exit().success());
+    assert_eq!(site.weir.client().get("/").status, 200);
+}
+
+#[test]
+fn a_supervisor_learns_that_it_serves_which_process_counts_and_that_it_ends() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("notify");
+    let supervisor = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    supervisor
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    let next = || {
+        let mut bytes = [0; 64];
+        let count = supervisor.recv(&mut bytes).expect("a message");
+        String::from_utf8_lossy(&bytes[..count]).into_owned()
+    };
+    let origin = Origin::start();
+    let mut weir = Weir::start_supervised(&Config::with_origin(origin.address()), &path);
+    assert_eq!(next(), "READY=1");
+    assert_eq!(weir.upgrade().0, Some(0));
+    assert_eq!(next(), "READY=1", "the new process");
+    let successor = wait_for("a successor", || weir.successors().pop());
+    assert_eq!(next(), format!("MAINPID={}", successor.as_raw_nonzero()));
+    assert!(weir.wait_exit().success());
+    rustix::process::kill_process(successor, Signal::TERM).unwrap();
+    assert_eq!(next(), "STOPPING=1");
+}
+
+#[test]
 fn a_tunnel_lives_on_in_the_old_process_until_the_drain_ends() {
     let origin = Origin::answering(|_| Answer::websocket_echo());
     let mut site = Site::over(origin, |config| {
@@ -236,9 +314,8 @@ fn a_tunnel_lives_on_in_the_old_process_until_the_drain_ends() {
 
 #[test]
 fn a_command_that_reaches_no_proxy_says_so() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap().to_string();
-    drop(free);
+    let dead = weir_tests::socket::Dead::start();
+    let address = dead.address().to_string();
     let (code, said) = run(&["proxy", "--upgrade", "--admin", &address]);
     assert_eq!(code, Some(3), "{said}");
     assert!(said.contains(&address), "{said}");

@@ -160,3 +160,29 @@ fn own_rules_of_a_tenant_are_applied() {
     };
     assert_eq!((ask("yes"), ask("no")), (403, 200));
 }
+
+#[test]
+fn a_response_body_is_judged_up_to_its_limit_before_the_client_sees_the_head() {
+    let rules = "SecResponseBodyAccess On\n\
+        SecResponseBodyMimeType text/plain\n\
+        SecRule RESPONSE_BODY \"@contains leaked-secret\" \"id:1000002,phase:4,deny,status:403\"\n";
+    for (limit, status) in [(1_000_000, 502), (1000, 200)] {
+        let text = format!("{} leaked-secret", "x".repeat(10_000));
+        let origin = Origin::answering(move |_| weir_tests::origin::Answer::text(&text));
+        let config = weir_tests::config::Config::with_origin(origin.address())
+            .set("/tenants/0/waf/rules", serde_json::json!(["own.conf"]))
+            .set("/tenants/0/waf/response_bytes_max", limit);
+        let weir = weir_tests::weir::Weir::start_with_files(&config, &[("own.conf", rules)]);
+        let response = weir.client().get("/");
+        assert_eq!(response.status, status, "response_bytes_max: {limit}");
+        if status == 502 {
+            assert_eq!(
+                response.code(),
+                "waf_response_blocked",
+                "the origin's answer is at fault"
+            );
+        }
+        let leaked = response.text().contains("leaked-secret");
+        assert_eq!(leaked, status == 200, "what comes behind the limit passes");
+    }
+}

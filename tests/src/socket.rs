@@ -1,6 +1,7 @@
 //! Sockets that the standard library does not make.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketType, bind, connect, listen, socket};
@@ -41,6 +42,30 @@ impl Silent {
             address,
             _listener: listener,
             _queue: queue,
+        }
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// An address that refuses: bound, so that nobody else gets the port, but not listening. It lasts as long as this value.
+pub struct Dead {
+    address: SocketAddr,
+    _socket: OwnedFd,
+}
+
+impl Dead {
+    /// Takes a port of the kernel's choice.
+    pub fn start() -> Self {
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+        bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port of the kernel's choice");
+        let address = rustix::net::getsockname(&socket).expect("bound");
+        Self {
+            address: SocketAddr::try_from(address).expect("an IP address"),
+            _socket: socket,
         }
     }
 

@@ -53,6 +53,17 @@ impl Weir {
         Self::spawn(text, &[], arguments).ready()
     }
 
+    /// As [`Self::start`], with the program under another path.
+    pub fn start_program(program: &Path, config: &Config) -> Self {
+        Self::spawn_program(program, &config.text(), &[], &[], None).ready()
+    }
+
+    /// As [`Self::start`], under a supervisor that listens on this socket (sd_notify).
+    pub fn start_supervised(config: &Config, socket: &Path) -> Self {
+        let socket = socket.to_str().expect("a path in UTF-8");
+        Self::spawn_program(binary(), &config.text(), &[], &[], Some(socket)).ready()
+    }
+
     /// Starts a document that cannot start, and gives how it ended and what it said.
     pub fn refused(config: &Config) -> (ExitStatus, String) {
         let mut weir = Self::spawn(&config.text(), &[], &[]);
@@ -76,16 +87,27 @@ impl Weir {
     }
 
     fn spawn(text: &str, files: &[(&str, &str)], arguments: &[&str]) -> Self {
+        Self::spawn_program(binary(), text, files, arguments, None)
+    }
+
+    fn spawn_program(
+        program: &Path,
+        text: &str,
+        files: &[(&str, &str)],
+        arguments: &[&str],
+        notify_socket: Option<&str>,
+    ) -> Self {
         let folder = TempDir::with_prefix("weir-e2e-").expect("a temporary folder");
         for (name, content) in files {
             std::fs::write(folder.path().join(name), content).expect("write a file of the document");
         }
         let document = folder.path().join("weir.json");
         std::fs::write(&document, text).expect("write the document");
-        let mut child = Command::new(binary())
+        let mut child = Command::new(program)
             .args(["proxy", "--config"])
             .arg(&document)
             .args(arguments)
+            .env("NOTIFY_SOCKET", notify_socket.unwrap_or_default())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -6,15 +6,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use weir_proxy::{ProxyOptions, StartError, read_document, run_proxy};
+use weir_proxy::{ProxyOptions, StartError, check_files, read_document, run_proxy};
 use weir_schema::config::{ConfigError, Document, check, diff};
 
 use crate::{Proxy, Up, demo, running};
 
 /// The input is not valid.
-const INVALID: u8 = 1;
+pub(crate) const INVALID: u8 = 1;
 /// Wrong usage.
-const USAGE: u8 = 2;
+pub(crate) const USAGE: u8 = 2;
 /// The system refused.
 pub(crate) const SYSTEM: u8 = 3;
 /// Longest wait for an upgrade: longer than the proxy gives its successor.
@@ -29,16 +29,33 @@ pub(crate) fn print(text: &str) -> ExitCode {
     }
 }
 
-pub(crate) fn complain(text: &str) {
+fn complain(text: &str) {
     // Nobody may be reading; the exit code says it too.
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-fn read(path: &Path) -> Result<Document, ExitCode> {
-    read_document(path).map_err(|error| {
-        complain(&format!("weir: {}: {error}", path.display()));
-        ExitCode::from(SYSTEM)
-    })
+/// Tells why nothing was done, and gives the exit code.
+pub(crate) fn fail(code: u8, message: &str, as_json: bool) -> ExitCode {
+    fail_with(code, &[message.to_owned()], as_json)
+}
+
+fn fail_with(code: u8, messages: &[String], as_json: bool) -> ExitCode {
+    if as_json {
+        let errors: Vec<Value> = messages
+            .iter()
+            .map(|message| json!({"message": message}))
+            .collect();
+        print(&json!({"errors": errors}).to_string());
+    } else {
+        for message in messages {
+            complain(&format!("weir: {message}"));
+        }
+    }
+    ExitCode::from(code)
+}
+
+fn read(path: &Path, as_json: bool) -> Result<Document, ExitCode> {
+    read_document(path).map_err(|error| fail(SYSTEM, &format!("{}: {error}", path.display()), as_json))
 }
 
 fn report(name: &str, errors: &[ConfigError], as_json: bool) -> ExitCode {
@@ -53,22 +70,22 @@ fn report(name: &str, errors: &[ConfigError], as_json: bool) -> ExitCode {
     ExitCode::from(INVALID)
 }
 
-fn run(options: ProxyOptions) -> ExitCode {
+fn run(options: ProxyOptions, as_json: bool) -> ExitCode {
     let name = options
         .document
         .as_ref()
         .map_or_else(|_| String::new(), |document| document.name.clone());
     match run_proxy(options) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(StartError::Config(errors)) => report(&name, &errors, false),
-        Err(error @ StartError::Compile(_)) => {
-            complain(&format!("weir: {error}"));
-            ExitCode::from(INVALID)
-        }
-        Err(error) => {
-            complain(&format!("weir: {error}"));
-            ExitCode::from(SYSTEM)
-        }
+        Err(error) => cannot_start(&name, error, as_json),
+    }
+}
+
+fn cannot_start(name: &str, error: StartError, as_json: bool) -> ExitCode {
+    match error {
+        StartError::Config(errors) => report(name, &errors, as_json),
+        StartError::Compile(errors) => fail_with(INVALID, &errors, as_json),
+        StartError::System(error) => fail(SYSTEM, &error, as_json),
     }
 }
 
@@ -80,19 +97,20 @@ pub(crate) fn proxy(proxy: &Proxy, as_json: bool) -> ExitCode {
     let Some(file) = &proxy.config else {
         return ExitCode::from(USAGE);
     };
-    run(ProxyOptions {
+    let options = ProxyOptions {
         document: read_document(file).map_err(|error| format!("{}: {error}", file.display())),
         file: Some(file.clone()),
         state_dir: proxy.state_dir.clone(),
         human: false,
-    })
+    };
+    run(options, as_json)
 }
 
 /// `weir proxy --upgrade`
 fn upgrade(proxy: &Proxy, as_json: bool) -> ExitCode {
     let address = match (proxy.admin, &proxy.config) {
         (Some(address), _) => address,
-        (None, Some(file)) => match read(file).map(|document| (check(&document), document.name)) {
+        (None, Some(file)) => match read(file, as_json).map(|document| (check(&document), document.name)) {
             Ok((Ok(config), _)) => config.admin.address,
             Ok((Err(errors), name)) => return report(&name, &errors, as_json),
             Err(code) => return code,
@@ -100,15 +118,12 @@ fn upgrade(proxy: &Proxy, as_json: bool) -> ExitCode {
         (None, None) => return ExitCode::from(USAGE),
     };
     if address.port() == 0 {
-        complain("weir: the kernel chose the port of the admin endpoint: give it with --admin");
-        return ExitCode::from(USAGE);
+        let message = "the kernel chose the port of the admin endpoint: give it with --admin";
+        return fail(USAGE, message, as_json);
     }
     let (status, answer) = match running::post(address, "/upgrade", "", UPGRADE_MAX) {
         Ok(answered) => answered,
-        Err(reason) => {
-            complain(&format!("weir: {reason}"));
-            return ExitCode::from(SYSTEM);
-        }
+        Err(reason) => return fail(SYSTEM, &reason, as_json),
     };
     let code = if status == 200 { 0 } else { INVALID };
     if as_json {
@@ -126,29 +141,52 @@ fn upgrade(proxy: &Proxy, as_json: bool) -> ExitCode {
 }
 
 /// `weir config check`
-pub(crate) fn config_check(file: &Path, as_json: bool) -> ExitCode {
-    let document = match read(file) {
+pub(crate) fn config_check(file: &Path, files: bool, as_json: bool) -> ExitCode {
+    let document = match read(file, as_json) {
         Ok(document) => document,
         Err(code) => return code,
     };
-    match check(&document) {
-        Ok(config) if as_json => print(&json!({"valid": true, "digest": config.digest}).to_string()),
-        Ok(config) => print(&format!(
-            "{}: valid, {} tenants, {} pools, digest {}",
-            document.name,
-            config.tenants.len(),
-            config.pools.len(),
-            config.digest
-        )),
-        Err(errors) => report(&document.name, &errors, as_json),
+    let checked = if files {
+        check_files(&document)
+    } else {
+        check(&document).map_err(StartError::Config)
+    };
+    let config = match checked {
+        Ok(config) => config,
+        Err(StartError::Compile(errors)) if as_json => {
+            let errors: Vec<Value> = errors.iter().map(|error| json!({"message": error})).collect();
+            print(&json!({"valid": false, "errors": errors}).to_string());
+            return ExitCode::from(INVALID);
+        }
+        Err(error) => return cannot_start(&document.name, error, as_json),
+    };
+    if as_json {
+        return print(
+            &json!({"valid": true, "digest": config.digest, "tenants": config.tenants.len(),
+                "pools": config.pools.len(), "quarantined": config.quarantined})
+            .to_string(),
+        );
     }
+    for aside in &config.quarantined {
+        let id = aside.id.as_ref().map_or("without an id", |id| id.as_str());
+        for reason in &aside.reasons {
+            complain(&format!("set aside: tenant {id}: {reason}"));
+        }
+    }
+    print(&format!(
+        "{}: valid, {} tenants, {} pools, digest {}",
+        document.name,
+        config.tenants.len(),
+        config.pools.len(),
+        config.digest
+    ))
 }
 
 /// `weir config diff`
 pub(crate) fn config_diff(old: &Path, new: &Path, as_json: bool) -> ExitCode {
     let mut configs = Vec::new();
     for path in [old, new] {
-        let document = match read(path) {
+        let document = match read(path, as_json) {
             Ok(document) => document,
             Err(code) => return code,
         };
@@ -177,10 +215,7 @@ pub(crate) fn rules_check(files: &[PathBuf], as_json: bool) -> ExitCode {
                 path: path.clone(),
                 text,
             }),
-            Err(error) => {
-                complain(&format!("weir: {}: {error}", path.display()));
-                return ExitCode::from(SYSTEM);
-            }
+            Err(error) => return fail(SYSTEM, &format!("{}: {error}", path.display()), as_json),
         }
     }
     if files.is_empty() {
@@ -221,17 +256,15 @@ pub(crate) fn up(up: &Up, as_json: bool) -> ExitCode {
         Some(url) => match endpoint(url) {
             Some(endpoint) => endpoint,
             None => {
-                complain(&format!(
-                    "weir: --upstream {url}: give http://HOST:PORT, for example http://127.0.0.1:3000"
-                ));
-                return ExitCode::from(USAGE);
+                let message =
+                    format!("--upstream {url}: give http://HOST:PORT, for example http://127.0.0.1:3000");
+                return fail(USAGE, &message, as_json);
             }
         },
         None => match demo::start() {
             Ok(address) => address.to_string(),
             Err(error) => {
-                complain(&format!("weir: the demo origin cannot start: {error}"));
-                return ExitCode::from(SYSTEM);
+                return fail(SYSTEM, &format!("the demo origin cannot start: {error}"), as_json);
             }
         },
     };
@@ -283,12 +316,13 @@ pub(crate) fn up(up: &Up, as_json: bool) -> ExitCode {
             up.admin,
         ));
     }
-    run(ProxyOptions {
+    let options = ProxyOptions {
         document: Ok(document),
         file: None,
         state_dir: None,
         human: !as_json,
-    })
+    };
+    run(options, as_json)
 }
 
 /// `host:port` of an `http://` URL without a path.

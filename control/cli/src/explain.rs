@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::commands::{SYSTEM, complain, print};
+use crate::commands::{INVALID, SYSTEM, USAGE, fail, print};
 use crate::running;
 
 /// How long the proxy may take: rules over a large body.
@@ -39,8 +39,7 @@ pub(crate) fn explain(explain: &Explain, as_json: bool) -> ExitCode {
     let mut headers = Vec::new();
     for header in &explain.headers {
         let Some((name, value)) = header.split_once(':') else {
-            complain(&format!("weir: -H {header:?}: give NAME: VALUE"));
-            return ExitCode::from(2);
+            return fail(USAGE, &format!("-H {header:?}: give NAME: VALUE"), as_json);
         };
         headers.push((name.trim(), value.trim()));
     }
@@ -63,17 +62,12 @@ pub(crate) fn explain(explain: &Explain, as_json: bool) -> ExitCode {
         Ok((200, answer)) if as_json => print(&answer.to_string()),
         Ok((200, answer)) => print(&told(&answer)),
         Ok((_, answer)) => {
-            complain(&format!(
-                "weir: {}",
-                answer["errors"][0]["message"].as_str().unwrap_or_default()
-            ));
-            ExitCode::from(1)
+            let message = answer["errors"][0]["message"].as_str().unwrap_or_default();
+            fail(INVALID, message, as_json)
         }
         Err(error) => {
-            complain(&format!(
-                "weir: {error}; is a proxy running with its admin endpoint there?"
-            ));
-            ExitCode::from(SYSTEM)
+            let message = format!("{error}; is a proxy running with its admin endpoint there?");
+            fail(SYSTEM, &message, as_json)
         }
     }
 }

@@ -112,6 +112,9 @@ enum Config {
     Check {
         /// The document.
         file: PathBuf,
+        /// Also read and compile what it names: certificates, keys, rules, databases.
+        #[arg(long)]
+        files: bool,
     },
     /// Show what a change of document changes.
     Diff {
@@ -142,8 +145,12 @@ fn main() -> ExitCode {
         Command::Up(up) => commands::up(&up, json),
         Command::Proxy(proxy) => commands::proxy(&proxy, json),
         Command::Explain(explain) => explain::explain(&explain, json),
-        Command::Config(Config::Check { file }) => commands::config_check(&file, json),
+        Command::Config(Config::Check { file, files }) => commands::config_check(&file, files, json),
         Command::Config(Config::Diff { old, new }) => commands::config_diff(&old, &new, json),
+        Command::Config(Config::Example) if json => {
+            let example = serde_json::json!({"document": weir_schema::config::example()});
+            commands::print(&example.to_string())
+        }
         Command::Config(Config::Example) => commands::print(weir_schema::config::example()),
         Command::Config(Config::Schema) => {
             commands::print(&format!("{:#}", weir_schema::config::json_schema()))
@@ -151,8 +158,9 @@ fn main() -> ExitCode {
         Command::Rules(Rules::Check { files }) => commands::rules_check(&files, json),
         Command::Completion { shell } => {
             let mut command = <Cli as clap::CommandFactory>::command();
-            clap_complete::generate(shell, &mut command, "weir", &mut std::io::stdout());
-            ExitCode::SUCCESS
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut command, "weir", &mut script);
+            commands::print(&String::from_utf8_lossy(&script))
         }
     }
 }

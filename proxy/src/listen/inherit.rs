@@ -24,7 +24,9 @@ impl Inherited {
         let mut sockets = listenfd::ListenFd::from_env();
         let mut inherited = Self::default();
         for index in 0..sockets.len() {
-            if let Ok(Some(listener)) = sockets.take_tcp_listener(index)
+            // A copy is closed on exec; what came here without that must not reach the next process unasked.
+            if let Ok(Some(came)) = sockets.take_tcp_listener(index)
+                && let Ok(listener) = came.try_clone()
                 && let Ok(address) = listener.local_addr()
             {
                 match names.get(index) {

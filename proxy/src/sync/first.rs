@@ -179,7 +179,11 @@ fn with_older_tenants(
 ///
 /// # Errors
 /// What is wrong with it.
-fn compile(document: &Document, previous: Option<&Live>, metrics: &Metrics) -> Result<Live, StartError> {
+pub(crate) fn compile(
+    document: &Document,
+    previous: Option<&Live>,
+    metrics: &Metrics,
+) -> Result<Live, StartError> {
     let config = check(document).map_err(StartError::Config)?;
     live::compile(config, previous, metrics)
         .map_err(|errors| StartError::Compile(errors.iter().map(ToString::to_string).collect()))
