@@ -85,6 +85,13 @@ pub(crate) fn http_date() -> [u8; 29] {
     })
 }
 
+/// CPU time that the calling thread has spent so far, microseconds.
+pub(crate) fn thread_cpu_us() -> u64 {
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let micros = i128::from(spent.tv_sec) * 1_000_000 + i128::from(spent.tv_nsec) / 1000;
+    u64::try_from(micros).unwrap_or(0)
+}
+
 /// Microseconds from `start` to `end`, saturating.
 pub(crate) fn micros(start: Instant, end: Instant) -> u32 {
     u32::try_from(end.saturating_duration_since(start).as_micros()).unwrap_or(u32::MAX)

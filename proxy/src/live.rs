@@ -201,6 +201,14 @@ pub(crate) fn compile(
             certificates.insert(id.clone(), Arc::clone(old));
         }
     }
+    for tenant in &mut config.tenants {
+        // An unchanged tenant's document is kept once, not once per version.
+        if let Some(live) = tenants.get(&tenant.id)
+            && live.policy.tenant == *tenant
+        {
+            *tenant = Arc::clone(&live.policy.tenant);
+        }
+    }
     let hosts = owners(&config, &tenants);
     let of_tenants = hosts.iter().filter_map(|(host, owner)| match owner {
         Owner::Tenant(live) => Some((host.clone(), live.policy.tenant.id.clone())),

@@ -48,7 +48,11 @@ pub(crate) enum Outcome {
         generation: u64,
         diff: Value,
         quarantined: Value,
+        /// From reading the document to the swap.
         compile_ms: u64,
+        /// CPU time of reading and checking, and of compiling and comparing, microseconds.
+        check_cpu_us: u64,
+        compile_cpu_us: u64,
     },
 }
 
@@ -65,9 +69,11 @@ impl Outcome {
                 diff,
                 quarantined,
                 compile_ms,
+                check_cpu_us,
+                compile_cpu_us,
             } => {
                 json!({"event": "reloaded", "generation": generation, "compile_ms": compile_ms,
-                    "quarantined": quarantined, "diff": diff})
+                    "check_cpu_us": check_cpu_us, "compile_cpu_us": compile_cpu_us, "quarantined": quarantined, "diff": diff})
             }
         }
     }
@@ -90,6 +96,8 @@ struct Candidate {
     live: Live,
     diff: Value,
     started: Instant,
+    check_cpu_us: u64,
+    compile_cpu_us: u64,
 }
 
 impl Reloader {
@@ -181,6 +189,7 @@ impl Reloader {
     /// Checks and compiles. Blocks while it compiles: call it off the workers.
     fn prepare(&self, text: Option<String>) -> Result<Candidate, Vec<Value>> {
         let started = Instant::now();
+        let cpu_started_us = clock::thread_cpu_us();
         let document = match text {
             Some(text) => Document {
                 name: "body".to_owned(),
@@ -191,6 +200,7 @@ impl Reloader {
         };
         let config =
             check(&document).map_err(|errors| errors.iter().map(|error| json!(error)).collect::<Vec<_>>())?;
+        let cpu_checked_us = clock::thread_cpu_us();
         let old = self.shared.live.load_full();
         let live = live::compile(config, Some(&old), &self.shared.metrics).map_err(messages)?;
         Ok(Candidate {
@@ -198,6 +208,8 @@ impl Reloader {
             document,
             live,
             started,
+            check_cpu_us: cpu_checked_us.saturating_sub(cpu_started_us),
+            compile_cpu_us: clock::thread_cpu_us().saturating_sub(cpu_checked_us),
         })
     }
 
@@ -229,6 +241,8 @@ impl Reloader {
             diff: candidate.diff,
             quarantined,
             compile_ms: u64::try_from(candidate.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            check_cpu_us: candidate.check_cpu_us,
+            compile_cpu_us: candidate.compile_cpu_us,
         }
     }
 

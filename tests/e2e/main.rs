@@ -24,6 +24,7 @@ mod retry;
 mod slow;
 mod tenants;
 mod tls;
+mod tour;
 mod upgrade;
 mod upstream;
 mod waf;

@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::ids::{ListenerId, PoolId, RegionId, RouteId, RuleSetId, TenantId, TierId};
 
 /// A document that may be compiled.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CheckedConfig {
     /// SHA-256 of the canonical document, lower-case hex.
     pub digest: String,
@@ -52,7 +52,7 @@ pub struct CheckedConfig {
 }
 
 /// Who this process is.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Node {
     /// Region it stands in; one of `regions`.
     pub region: RegionId,
@@ -63,14 +63,14 @@ pub struct Node {
 }
 
 /// The admin endpoint.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Admin {
     /// Address to listen on; loopback unless the document says `allow_remote: true`.
     pub address: SocketAddr,
 }
 
 /// A socket to accept on.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Listener {
     /// Name in logs and metrics.
     pub id: ListenerId,
@@ -87,7 +87,7 @@ pub struct Listener {
 }
 
 /// TLS of a listener. Certificates belong to tenants; a name without one is refused in the handshake.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ListenerTls {
     /// Lowest version offered.
     pub version_min: TlsVersion,
@@ -109,7 +109,7 @@ pub enum TlsVersion {
 }
 
 /// What a client may do to a connection. Defaults are safe against hostile clients.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ClientLimits {
     /// From accept to the end of the TLS handshake (and of the PROXY header).
     pub handshake_timeout: Duration,
@@ -149,7 +149,7 @@ pub struct ClientLimits {
 }
 
 /// HTTP/2 limits towards a client.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ClientH2 {
     /// Open streams of one connection.
     pub streams_max: u32,
@@ -171,7 +171,7 @@ pub struct ClientH2 {
 }
 
 /// How the process ends.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Drain {
     /// Between readiness going false and the listeners closing.
     pub readiness_delay: Duration,
@@ -183,7 +183,7 @@ pub struct Drain {
 }
 
 /// Whom to believe about client addresses.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Trust {
     /// Peers whose forwarding headers and PROXY headers count.
     pub proxies: Vec<IpNet>,
@@ -204,7 +204,7 @@ pub enum ForwardedHeader {
 }
 
 /// A region.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Region {
     /// Its name.
     pub id: RegionId,
@@ -213,7 +213,7 @@ pub struct Region {
 }
 
 /// Country and network databases.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Geo {
     /// MMDB with countries: flat `country_code` or MaxMind's nested form.
     pub country_database: Option<PathBuf>,
@@ -222,7 +222,7 @@ pub struct Geo {
 }
 
 /// Limits over all tenants.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct GlobalLimits {
     /// All requests of this process.
     pub requests: Option<Rate>,
@@ -244,7 +244,7 @@ pub struct Rate {
 }
 
 /// Where requests can go.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Pool {
     /// Its name.
     pub id: PoolId,
@@ -306,7 +306,7 @@ pub enum Balance {
 }
 
 /// TLS towards an upstream. Verification cannot be switched off.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UpstreamTls {
     /// Name sent as SNI and checked against the certificate; never empty.
     pub server_name: String,
@@ -315,7 +315,7 @@ pub struct UpstreamTls {
 }
 
 /// Active checks of an endpoint.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HealthCheck {
     /// Target of the GET.
     pub path: String,
@@ -334,7 +334,7 @@ pub struct HealthCheck {
 }
 
 /// Retries of a pool.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Retry {
     /// Tries after the first.
     pub retries_max: u8,
@@ -349,7 +349,7 @@ pub struct Retry {
 }
 
 /// A named set of SecLang files.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RuleSet {
     /// Its name; `baseline` is the shipped one unless the document redefines it.
     pub id: RuleSetId,
@@ -358,7 +358,7 @@ pub struct RuleSet {
 }
 
 /// What a rule set is made of.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RuleSetSource {
     /// The set that Weir ships.
@@ -368,7 +368,7 @@ pub enum RuleSetSource {
 }
 
 /// Whom requests belong to; its tier is merged in.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Tenant {
     /// Its name.
     pub id: TenantId,
@@ -410,7 +410,7 @@ pub enum TenantState {
 }
 
 /// TLS of a tenant.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TenantTls {
     /// Certificates for its hosts.
     pub certificates: Vec<CertificateFiles>,
@@ -437,7 +437,7 @@ pub struct ClientAuth {
 }
 
 /// Who may come, by place. Deny wins; an empty allow list allows all.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct GeoPolicy {
     /// ISO 3166-1 alpha-2, upper case.
     pub countries_allow: Vec<[u8; 2]>,
@@ -456,7 +456,7 @@ pub struct GeoPolicy {
 }
 
 /// How much may come.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct TenantLimits {
     /// Of one client address (IPv6: one /64).
     pub address: Option<Rate>,
@@ -469,7 +469,7 @@ pub struct TenantLimits {
 }
 
 /// A limit per value of a key.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct KeyLimit {
     /// Name in the policy header.
     pub name: String,
@@ -501,7 +501,7 @@ pub enum KeySource {
 }
 
 /// Attacks.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WafPolicy {
     /// What a verdict does.
     pub mode: WafMode,
@@ -540,7 +540,7 @@ pub enum BodyOverLimit {
 }
 
 /// One route of a tenant.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Route {
     /// Its name, unique in the tenant.
     pub id: RouteId,
@@ -586,7 +586,7 @@ pub struct HeaderMatch {
 }
 
 /// A tenant whose document failed alone.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Quarantined {
     /// Its name, where it could be read.
     pub id: Option<TenantId>,
@@ -598,7 +598,7 @@ pub struct Quarantined {
 }
 
 /// Logs and metrics.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Observability {
     /// One JSON line per request.
     pub access_log: Option<AccessLog>,
@@ -607,7 +607,7 @@ pub struct Observability {
 }
 
 /// The access log.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AccessLog {
     /// Where to.
     pub sink: LogSink,
