@@ -6,6 +6,8 @@
 mod bodies;
 mod compile;
 mod engine;
+#[cfg(feature = "ftw")]
+pub mod ftw;
 mod operators;
 mod seclang;
 mod sources;

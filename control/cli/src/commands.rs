@@ -11,9 +11,9 @@ use weir_schema::config::{ConfigError, Document, check, diff};
 use crate::{Up, demo};
 
 /// The input is not valid.
-const INVALID: u8 = 1;
+pub(crate) const INVALID: u8 = 1;
 /// The system refused.
-const SYSTEM: u8 = 3;
+pub(crate) const SYSTEM: u8 = 3;
 
 /// Prints a text.
 pub(crate) fn print(text: &str) -> ExitCode {
@@ -24,7 +24,8 @@ pub(crate) fn print(text: &str) -> ExitCode {
     }
 }
 
-fn complain(text: &str) {
+/// Says what is wrong to whoever started the command.
+pub(crate) fn complain(text: &str) {
     // Nobody may be reading; the exit code says it too.
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }

@@ -2,6 +2,7 @@
 
 mod commands;
 mod demo;
+mod rules_test;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -115,6 +116,8 @@ enum Rules {
         /// Files, in order; without any the shipped baseline is checked.
         files: Vec<PathBuf>,
     },
+    /// Run a test suite of the go-ftw format in process.
+    Test(rules_test::Test),
 }
 
 fn main() -> ExitCode {
@@ -130,6 +133,7 @@ fn main() -> ExitCode {
             commands::print(&format!("{:#}", weir_schema::config::json_schema()))
         }
         Command::Rules(Rules::Check { files }) => commands::rules_check(&files, json),
+        Command::Rules(Rules::Test(test)) => rules_test::run(&test, json),
         Command::Completion { shell } => {
             let mut command = <Cli as clap::CommandFactory>::command();
             clap_complete::generate(shell, &mut command, "weir", &mut std::io::stdout());

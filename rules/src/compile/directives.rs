@@ -160,6 +160,10 @@ impl<'a> Builder<'a> {
                 self.update_targets(name, which, targets);
             }
             ("seccomponentsignature", [_]) => {}
+            ("secresponsebodymimetype", [_, ..]) => {
+                let types = args.iter().flat_map(|arg| arg.text.split_ascii_whitespace());
+                self.settings.response_types = types.map(str::to_ascii_lowercase).collect();
+            }
             (_, [value]) if self.setting(name, value) => {}
             (lower, _) if WITHOUT_EFFECT.iter().any(|n| n.eq_ignore_ascii_case(lower)) => {
                 self.found.push(place.warning(
@@ -193,13 +197,6 @@ impl<'a> Builder<'a> {
             "secruleengine" => engine_mode(text).map(|mode| settings.engine = mode),
             "secrequestbodyaccess" => on_off.map(|on| settings.request_body = on),
             "secresponsebodyaccess" => on_off.map(|on| settings.response_body = on),
-            "secresponsebodymimetype" => {
-                settings.response_types = text
-                    .split_ascii_whitespace()
-                    .map(str::to_ascii_lowercase)
-                    .collect();
-                Some(())
-            }
             "secargumentslimit" => number.map(|n| settings.arguments_max = n),
             "secrequestbodyjsondepthlimit" => number.map(|n| settings.json_depth_max = n),
             "secargumentseparator" => match text.as_bytes() {

@@ -58,7 +58,10 @@ impl Transaction {
                     self.mode = *mode;
                 }
             }
-            Effect::BodyProcessor(name) => self.processor = Some(name.clone()),
+            Effect::BodyProcessor(name) => {
+                self.processor = Some(name.clone());
+                self.store.set(Var::ReqbodyProcessor, name.as_bytes());
+            }
             Effect::ForceRequestBody(on) => self.force_body = *on,
             Effect::RemoveRules(which) => {
                 let selected = selected(rules, which);

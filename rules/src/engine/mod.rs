@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::compile::{EngineMode, RuleSet, Target};
+use crate::variables::Var;
 use store::Store;
 
 /// A header: name as sent, value without surrounding white space.
@@ -37,6 +38,9 @@ pub struct Options {
     /// Bytes that operators and transformations may look at. When it is used up, no further rule runs, the report says
     /// so, and in `Enforce` mode the request is refused with 503 (rule 0): an unjudged request is not let through.
     pub budget: u64,
+    /// Evaluate every rule on every value, without any optimisation: slow, obvious, and what the optimised evaluation is
+    /// tested against.
+    pub plain: bool,
 }
 
 impl Default for Options {
@@ -46,6 +50,7 @@ impl Default for Options {
             unique_id: 0,
             now_unix_ms: 0,
             budget: 256 << 20,
+            plain: false,
         }
     }
 }
@@ -165,6 +170,14 @@ impl Transaction {
     #[must_use]
     pub fn wants_response_body(&self) -> bool {
         self.response_inspected && self.mode != EngineMode::Off && !self.rules.phases[3].is_empty()
+    }
+
+    /// Why the body could not be read by its type, if it could not.
+    #[must_use]
+    pub fn body_fault(&self) -> Option<String> {
+        self.store
+            .scalar(Var::ReqbodyErrorMsg)
+            .map(|id| String::from_utf8_lossy(self.store.get(id)).into_owned())
     }
 
     /// Runs phase 5 and reports.

@@ -6,7 +6,7 @@ use super::{Connection, Field, Mode, Options, RequestLine, Transaction, Verdict}
 use crate::bodies;
 use crate::compile::{EngineMode, RuleSet};
 use crate::engine::store::Store;
-use crate::transformations::url_decode_onto;
+use crate::transformations::{path_decode_onto, url_decode_onto};
 use crate::variables::Var;
 
 impl Transaction {
@@ -72,6 +72,10 @@ impl Transaction {
             .unwrap_or(uri.len());
         let (path, tail) = uri.split_at(split);
         let query = tail.strip_prefix(b"?").unwrap_or_default();
+        // Rules read the decoded path, as servers give it to them.
+        let mut decoded = Vec::with_capacity(path.len());
+        path_decode_onto(path, &mut decoded);
+        let path = decoded.as_slice();
         store.set(Var::RequestFilename, path);
         let base = path
             .iter()
@@ -101,6 +105,9 @@ impl Transaction {
             self.fault(fault);
         }
         self.processor = processor_of(&self.content_type).map(str::to_owned);
+        if let Some(processor) = &self.processor {
+            self.store.set(Var::ReqbodyProcessor, processor.as_bytes());
+        }
         self.run(0)
     }
 
@@ -122,7 +129,6 @@ impl Transaction {
             }
             return;
         };
-        self.store.set(Var::ReqbodyProcessor, processor.as_bytes());
         let separator = self.rules.settings.argument_separator;
         let depth_max = self.rules.settings.json_depth_max;
         let boundary = bodies::boundary(&self.content_type);

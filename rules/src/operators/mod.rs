@@ -13,7 +13,7 @@ use crate::compile::Macro;
 use crate::sources::Files;
 
 pub(crate) use address::Network;
-pub(crate) use bytes::ByteSet;
+pub(crate) use bytes::{ByteSet, broken_url_encoding};
 
 /// Comparisons of integers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -309,7 +309,7 @@ impl Operator {
             Self::DetectXss => libinjectionrs::detect_xss(value).is_injection(),
             Self::ByteRange(set) => value.iter().any(|b| !set.contains(*b)),
             Self::Utf8 => std::str::from_utf8(value).is_err(),
-            Self::UrlEncoding => bytes::broken_url_encoding(value),
+            Self::UrlEncoding => broken_url_encoding(value),
             Self::Address(networks) => match std::str::from_utf8(value)
                 .ok()
                 .and_then(|v| v.trim().parse().ok())

@@ -24,7 +24,7 @@ mod url_decode;
 mod utf8_to_unicode;
 mod whitespace;
 
-pub(crate) use url_decode::decode_onto as url_decode_onto;
+pub(crate) use url_decode::{decode_onto as url_decode_onto, path_onto as path_decode_onto};
 
 /// Appends the result to the buffer and says whether it differs from the input. When it says `false` the buffer
 /// beyond its first length means nothing.
