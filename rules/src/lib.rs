@@ -3,9 +3,11 @@
 //! Regexes run in linear time (regex-automata over bytes, `(?s)`), parsers are bounded, and the work of a transaction
 //! has a budget: no input can make the engine panic or stall.
 
+mod bits;
 mod bodies;
 mod compile;
 mod engine;
+mod filter;
 #[cfg(feature = "ftw")]
 pub mod ftw;
 mod operators;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::rule::Defaults;
-use super::{EngineMode, Link, Rule, RuleSelector, RuleSet, Settings, Step};
+use super::tables;
+use super::{Chain, EngineMode, Link, Rule, RuleSelector, RuleSet, Settings, Step};
 use crate::operators;
 use crate::seclang::{Arg, Diagnostic, Directive, directives, nearest, split_targets};
 use crate::sources::{Files, Source};
@@ -73,11 +74,13 @@ pub(super) struct Builder<'a> {
     pub(super) defaults: [Defaults; 5],
     pub(super) tx_names: Vec<Vec<u8>>,
     pub(super) tx_slots: HashMap<Vec<u8>, u16>,
-    pub(super) chains: Vec<Vec<u16>>,
+    pub(super) chains: Vec<Chain>,
+    /// Rules that `ctl` actions name; which those are is known at the end.
+    pub(super) selectors: Vec<RuleSelector>,
     pub(super) ids: HashMap<u64, String>,
     /// The rule that the next one belongs to, if its last link says `chain`.
     pub(super) open: Option<Rule>,
-    settings: Settings,
+    pub(super) settings: Settings,
     /// Markers with the number of rules before them.
     markers: Vec<(String, usize)>,
 }
@@ -95,19 +98,28 @@ impl<'a> Builder<'a> {
             json_depth_max: 512,
             argument_separator: b'&',
         };
-        Self {
+        let mut builder = Self {
             files,
             found: Vec::new(),
             rules: Vec::new(),
             defaults: std::array::from_fn(|_| Defaults::default()),
             tx_names: Vec::new(),
             tx_slots: HashMap::new(),
-            chains: vec![Vec::new()],
+            chains: vec![Chain {
+                rows: Vec::new(),
+                mask: 0,
+            }],
+            selectors: Vec::new(),
             ids: HashMap::new(),
             open: None,
             settings,
             markers: Vec::new(),
+        };
+        // The captures of a match: slots 0 to 9.
+        for group in 0..10 {
+            builder.intern(&group.to_string());
         }
+        builder
     }
 
     pub(super) fn source(&mut self, source: &Source, depth: usize) {
@@ -347,31 +359,8 @@ impl<'a> Builder<'a> {
                     .push(place.error("unknown_marker", format!("there is no SecMarker `{name}`")));
             }
         }
-        for steps in &mut phases {
-            if steps.iter().all(|s| matches!(s, Step::Marker)) {
-                steps.clear();
-            }
-        }
-        let Self {
-            rules,
-            tx_names,
-            tx_slots,
-            chains,
-            settings,
-            found,
-            ..
-        } = self;
-        (
-            RuleSet {
-                rules,
-                phases,
-                tx_names,
-                tx_slots,
-                chains,
-                settings,
-            },
-            found,
-        )
+        let rules = tables::build(self, phases);
+        (rules.0, rules.1)
     }
 }
 

@@ -3,6 +3,7 @@
 mod directives;
 mod macros;
 mod rule;
+mod tables;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -11,7 +12,10 @@ use std::sync::Arc;
 use regex_automata::meta::Regex;
 
 pub(crate) use macros::{Macro, Part};
+pub(crate) use tables::{PhaseTable, SourceGroup};
 
+use crate::bits::Bits;
+use crate::filter::{Filter, Need};
 use crate::operators::Operator;
 use crate::seclang::{Diagnostic, Severity};
 use crate::sources::{Files, Source};
@@ -39,12 +43,26 @@ pub(crate) enum EngineMode {
 pub struct RuleSet {
     pub(crate) rules: Vec<Rule>,
     /// The way through the rules of each phase.
-    pub(crate) phases: [Vec<Step>; 5],
+    pub(crate) phases: [PhaseTable; 5],
+    /// For the operators of the request phases, and of the response phases.
+    pub(crate) filters: [Filter; 2],
+    /// Variables that have a value in every transaction, as bits.
+    pub(crate) vars_made: u64,
+    /// Sets of rules that `ctl` actions name.
+    pub(crate) selections: Vec<Bits>,
     pub(crate) tx_names: Vec<Vec<u8>>,
     pub(crate) tx_slots: HashMap<Vec<u8>, u16>,
     /// Sequences of rows of the transformation table; index 0 is the empty one.
-    pub(crate) chains: Vec<Vec<u16>>,
+    pub(crate) chains: Vec<Chain>,
     pub(crate) settings: Settings,
+}
+
+/// A sequence of transformations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Chain {
+    pub(crate) rows: Vec<u16>,
+    /// The rows as bits.
+    pub(crate) mask: u64,
 }
 
 /// What the engine directives set.
@@ -70,7 +88,8 @@ pub(crate) enum Step {
 pub(crate) enum Selector {
     All,
     Key(Vec<u8>),
-    Regex(Regex),
+    /// The compiled pattern and its text.
+    Regex(Box<Regex>, String),
 }
 
 #[derive(Debug)]
@@ -88,6 +107,10 @@ pub(crate) struct Link {
     pub(crate) targets: Vec<Target>,
     pub(crate) exclusions: Vec<Arc<Target>>,
     pub(crate) operator: Operator,
+    /// What the operator needs, until the filters are built.
+    pub(crate) need: Option<Need>,
+    /// The filter that knows the operator, and its number there.
+    pub(crate) filter: Option<(usize, usize)>,
     pub(crate) negated: bool,
     pub(crate) chain: u16,
     pub(crate) multi_match: bool,
@@ -136,8 +159,9 @@ pub(crate) enum Effect {
     Engine(EngineMode),
     BodyProcessor(String),
     ForceRequestBody(bool),
-    RemoveRules(RuleSelector),
-    RemoveTarget(RuleSelector, Arc<Target>),
+    /// An index into the selections.
+    RemoveRules(usize),
+    RemoveTarget(usize, Arc<Target>),
 }
 
 #[derive(Debug)]
@@ -185,13 +209,20 @@ impl RuleSet {
     /// Whether any rule judges the request body.
     #[must_use]
     pub fn inspects_request_body(&self) -> bool {
-        self.settings.request_body && !self.phases[1].is_empty()
+        self.settings.request_body && self.has_phase(1)
     }
 
     /// Whether any rule judges the response.
     #[must_use]
     pub fn inspects_response(&self) -> bool {
-        !self.phases[2].is_empty() || !self.phases[3].is_empty()
+        self.has_phase(2) || self.has_phase(3)
+    }
+
+    pub(crate) fn has_phase(&self, phase: usize) -> bool {
+        let is_rule = |step: &Step| matches!(step, Step::Rule(_));
+        self.phases
+            .get(phase)
+            .is_some_and(|table| table.steps.iter().any(is_rule))
     }
 }
 

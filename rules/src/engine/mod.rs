@@ -1,7 +1,9 @@
 //! One request through the rules.
 
+mod active;
 mod effects;
 mod evaluate;
+mod items;
 mod request;
 mod store;
 
@@ -9,9 +11,13 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::bits::Bits;
 use crate::compile::{EngineMode, RuleSet, Target};
 use crate::variables::Var;
-use store::Store;
+use items::Item;
+use store::{Id, Store};
+
+pub(crate) use items::stored;
 
 /// A header: name as sent, value without surrounding white space.
 pub type Field<'a> = (&'a [u8], &'a [u8]);
@@ -134,13 +140,25 @@ pub struct Report {
 /// One request and its response on their way through the rules.
 pub struct Transaction {
     pub(crate) rules: Arc<RuleSet>,
-    pub(crate) store: Store,
+    store: Box<Store>,
+    connection: Connection,
+    unique_id: u128,
+    now_unix_ms: u64,
+    plain: bool,
+    /// The value that matched last, and all that the last matching link found.
+    matched: Option<Item>,
+    hits: Vec<Item>,
+    // Buffers that are used again and again.
+    new_hits: Vec<Item>,
+    items: Vec<Item>,
+    ids: Vec<Id>,
     pub(crate) mode: EngineMode,
     pub(crate) matches: Vec<RuleMatch>,
     pub(crate) budget: u64,
     pub(crate) exceeded: bool,
-    pub(crate) removed: Vec<bool>,
-    pub(crate) excluded: Vec<(Vec<bool>, Arc<Target>)>,
+    /// Rules that `ctl` has switched off, and targets of rules.
+    removed: Bits,
+    excluded: Vec<(Bits, Arc<Target>)>,
     pub(crate) processor: Option<String>,
     pub(crate) force_body: bool,
     pub(crate) content_type: Vec<u8>,
@@ -169,7 +187,7 @@ impl Transaction {
     /// Whether the response body is worth giving to [`Self::response_body`].
     #[must_use]
     pub fn wants_response_body(&self) -> bool {
-        self.response_inspected && self.mode != EngineMode::Off && !self.rules.phases[3].is_empty()
+        self.response_inspected && self.mode != EngineMode::Off && self.rules.has_phase(3)
     }
 
     /// Why the body could not be read by its type, if it could not.
@@ -190,9 +208,15 @@ impl Transaction {
             .max()
             .unwrap_or(0);
         Report {
-            matches: self.matches,
+            matches: std::mem::take(&mut self.matches),
             score: u32::try_from(score.max(0)).unwrap_or(u32::MAX),
             budget_exceeded: self.exceeded,
         }
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        std::mem::take(&mut self.store).give_back();
     }
 }

@@ -1,13 +1,20 @@
-//! The values of one transaction: one byte buffer, and indexes into it. Transformed values are kept and reused.
+//! The values of one transaction: one byte buffer, and indexes into it. What was found out about a value (its bytes,
+//! its transformed forms, the operators that may match it) is kept with it and never asked twice.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
 
+use crate::bits::Bits;
 use crate::compile::RuleSet;
-use crate::transformations::TABLE;
+use crate::filter::{ByteMap, Filter};
+use crate::transformations::{TABLE, triggered};
 use crate::variables::{COLLECTIONS, STORED, Var};
 
 /// A value: an index into `Store::values`.
 pub(super) type Id = u32;
+/// The empty value.
+pub(super) const EMPTY: Id = 0;
+/// The value `0`.
+pub(super) const ZERO: Id = 1;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
@@ -15,39 +22,100 @@ pub(super) struct Entry {
     pub(super) value: Id,
 }
 
+/// Filters a transaction may ask: for requests and for responses.
+const FILTERS: usize = 2;
+/// Not computed yet.
+const UNKNOWN: u32 = u32::MAX;
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Value {
+    start: u32,
+    length: u32,
+    /// Index into `facts`.
+    facts: u32,
+    /// Index into `forms`.
+    forms: u32,
+    /// Where in `masks` the mask of each filter begins.
+    masks: [u32; FILTERS],
+}
+
+/// What a value consists of.
+#[derive(Debug, Clone, Copy)]
+struct Facts {
+    bytes: ByteMap,
+    /// Transformations that may change it.
+    triggered: u64,
+}
+
+#[derive(Debug, Default)]
 pub(crate) struct Store {
     bytes: Vec<u8>,
-    values: Vec<(u32, u32)>,
+    values: Vec<Value>,
+    facts: Vec<Facts>,
+    /// Per value that was transformed: the result of each row of the table.
+    forms: Vec<[Id; TABLE.len()]>,
+    masks: Vec<u64>,
     pub(super) collections: [Vec<Entry>; COLLECTIONS],
-    scalars: [Option<Id>; STORED],
+    scalars: Scalars,
     /// By slot of the rule set.
     pub(super) tx: Vec<Option<Id>>,
     /// TX variables whose names are made at run time.
     pub(super) tx_other: Vec<Entry>,
-    /// (value, transformation) -> value; a step that changes nothing answers its input.
-    steps: HashMap<(Id, u16), Id>,
-    pub(super) matched_name: Id,
-    pub(super) matched: Id,
+    scratch: Vec<u64>,
+}
+
+#[derive(Debug)]
+struct Scalars([Option<Id>; STORED]);
+
+impl Default for Scalars {
+    fn default() -> Self {
+        Self([None; STORED])
+    }
 }
 
 /// More bytes than this are not kept: far beyond what body limits let in.
 const BYTES_MAX: usize = 512 << 20;
+/// Run-time TX variables of one transaction.
+const TX_OTHER_MAX: usize = 4096;
+/// Stores that a thread keeps for its next transactions, and the largest buffer that one may keep.
+const POOL_MAX: usize = 32;
+const POOLED_BYTES_MAX: usize = 256 << 10;
+
+thread_local! {
+    static POOL: RefCell<Vec<Box<Store>>> = const { RefCell::new(Vec::new()) };
+}
 
 impl Store {
-    pub(super) fn new(rules: &RuleSet) -> Self {
-        let mut store = Self {
-            bytes: Vec::with_capacity(4096),
-            values: Vec::with_capacity(128),
-            collections: Default::default(),
-            scalars: [None; STORED],
-            tx: vec![None; rules.tx_names.len()],
-            tx_other: Vec::new(),
-            steps: HashMap::new(),
-            matched_name: 0,
-            matched: 0,
-        };
+    /// An empty store, with the buffers of an earlier transaction of this thread if there are any.
+    pub(super) fn take(rules: &RuleSet) -> Box<Self> {
+        let mut store = POOL.with_borrow_mut(Vec::pop).unwrap_or_default();
         store.add(b"");
+        store.add(b"0");
+        store.tx.resize(rules.tx_names.len(), None);
         store
+    }
+
+    /// Leaves the buffers to the next transaction.
+    pub(super) fn give_back(mut self: Box<Self>) {
+        let large =
+            self.bytes.capacity() > POOLED_BYTES_MAX || self.values.capacity() > POOLED_BYTES_MAX / 32;
+        if large || self.masks.capacity() > POOLED_BYTES_MAX / 8 || self.forms.capacity() > 1024 {
+            return;
+        }
+        self.bytes.clear();
+        self.values.clear();
+        self.facts.clear();
+        self.forms.clear();
+        self.masks.clear();
+        self.collections.iter_mut().for_each(Vec::clear);
+        self.scalars = Scalars::default();
+        self.tx.clear();
+        self.tx_other.clear();
+        POOL.with_borrow_mut(|pool| {
+            if pool.len() < POOL_MAX {
+                pool.push(self);
+            }
+        });
     }
 
     pub(super) fn add(&mut self, value: &[u8]) -> Id {
@@ -57,31 +125,79 @@ impl Store {
         self.seal(start)
     }
 
+    /// Adds the bytes of several parts as one value.
+    pub(super) fn add_parts(&mut self, parts: &[&[u8]]) -> Id {
+        let start = self.bytes.len();
+        if start < BYTES_MAX {
+            parts.iter().for_each(|part| self.bytes.extend_from_slice(part));
+        }
+        self.seal(start)
+    }
+
+    /// Adds what `write` appends.
+    pub(super) fn add_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Id {
+        let start = self.bytes.len();
+        write(&mut self.bytes);
+        self.bytes.truncate(BYTES_MAX.max(start));
+        self.seal(start)
+    }
+
+    /// Adds a value that is a part of another.
+    pub(super) fn add_range(&mut self, of: Id, range: (usize, usize)) -> Id {
+        let Some(whole) = self.values.get(of as usize) else {
+            return EMPTY;
+        };
+        let (from, to) = range;
+        let start = whole.start as usize + from;
+        self.push_value(start, to.saturating_sub(from))
+    }
+
+    pub(super) fn add_number(&mut self, number: i64) -> Id {
+        if number == 0 {
+            return ZERO;
+        }
+        self.add_with(|out| decimal(number, out))
+    }
+
     /// Makes a value of everything from `start` on.
     fn seal(&mut self, start: usize) -> Id {
-        let span = (
-            u32::try_from(start).unwrap_or(u32::MAX),
-            u32::try_from(self.bytes.len() - start).unwrap_or(0),
-        );
-        self.values.push(span);
-        u32::try_from(self.values.len() - 1).unwrap_or(0)
+        self.push_value(start, self.bytes.len() - start)
+    }
+
+    fn push_value(&mut self, start: usize, length: usize) -> Id {
+        self.values.push(Value {
+            start: u32::try_from(start).unwrap_or(u32::MAX),
+            length: u32::try_from(length).unwrap_or(0),
+            facts: UNKNOWN,
+            forms: UNKNOWN,
+            masks: [UNKNOWN; FILTERS],
+        });
+        u32::try_from(self.values.len() - 1).unwrap_or(EMPTY)
     }
 
     pub(super) fn get(&self, id: Id) -> &[u8] {
-        let (start, length) = self.values.get(id as usize).copied().unwrap_or_default();
-        let start = start as usize;
-        self.bytes.get(start..start + length as usize).unwrap_or_default()
+        let Some(value) = self.values.get(id as usize) else {
+            return b"";
+        };
+        let start = value.start as usize;
+        self.bytes
+            .get(start..start + value.length as usize)
+            .unwrap_or_default()
     }
 
     pub(super) fn set(&mut self, var: Var, value: &[u8]) {
         let id = self.add(value);
-        if let Some(slot) = self.scalars.get_mut(var as usize) {
+        self.set_id(var, id);
+    }
+
+    pub(super) fn set_id(&mut self, var: Var, id: Id) {
+        if let Some(slot) = self.scalars.0.get_mut(var as usize) {
             *slot = Some(id);
         }
     }
 
     pub(super) fn scalar(&self, var: Var) -> Option<Id> {
-        self.scalars.get(var as usize).copied().flatten()
+        self.scalars.0.get(var as usize).copied().flatten()
     }
 
     pub(super) fn push(&mut self, var: Var, name: &[u8], value: &[u8]) {
@@ -89,6 +205,10 @@ impl Store {
             name: self.add(name),
             value: self.add(value),
         };
+        self.push_entry(var, entry);
+    }
+
+    pub(super) fn push_entry(&mut self, var: Var, entry: Entry) {
         if let Some(list) = self.collections.get_mut(var as usize) {
             list.push(entry);
         }
@@ -109,25 +229,131 @@ impl Store {
             .map(|e| e.value)
     }
 
-    /// Applies one transformation, once per value.
-    pub(super) fn transform(&mut self, id: Id, step: u16, budget: &mut u64) -> Id {
-        if let Some(known) = self.steps.get(&(id, step)) {
+    /// Which stored variables have a value, as bits by variable.
+    pub(super) fn present(&self) -> u64 {
+        let lists = self
+            .collections
+            .iter()
+            .enumerate()
+            .filter(|(_, list)| !list.is_empty());
+        let scalars = self.scalars.0.iter().enumerate().filter(|(_, id)| id.is_some());
+        let places = lists.map(|(at, _)| at).chain(scalars.map(|(at, _)| at));
+        places.fold(0, |all, at| all | 1 << at)
+    }
+
+    fn facts(&mut self, id: Id) -> Option<Facts> {
+        let value = self.values.get(id as usize).copied()?;
+        if let Some(known) = self.facts.get(value.facts as usize) {
+            return Some(*known);
+        }
+        let bytes = ByteMap::of(self.get(id));
+        let facts = Facts {
+            bytes,
+            triggered: triggered(&bytes),
+        };
+        let at = u32::try_from(self.facts.len()).unwrap_or(UNKNOWN);
+        self.facts.push(facts);
+        if let Some(value) = self.values.get_mut(id as usize) {
+            value.facts = at;
+        }
+        Some(facts)
+    }
+
+    /// The transformations that may change a value, as bits by row of the table.
+    pub(super) fn triggered(&mut self, id: Id) -> u64 {
+        self.facts(id).map_or(0, |facts| facts.triggered)
+    }
+
+    /// Applies one transformation, once per value; a step that changes nothing answers its input. A value without any
+    /// byte that the step reacts to is not looked at, unless `plain`.
+    pub(super) fn transform(&mut self, id: Id, row: u16, plain: bool, budget: &mut u64) -> Id {
+        let row = usize::from(row);
+        if !plain && self.triggered(id) >> row & 1 == 0 {
+            return id;
+        }
+        let Some(value) = self.values.get_mut(id as usize) else {
+            return id;
+        };
+        if value.forms == UNKNOWN {
+            value.forms = u32::try_from(self.forms.len()).unwrap_or(UNKNOWN);
+            self.forms.push([UNKNOWN; TABLE.len()]);
+        }
+        let (start, length, forms) = (value.start as usize, value.length as usize, value.forms as usize);
+        if let Some(known) = self
+            .forms
+            .get(forms)
+            .and_then(|f| f.get(row))
+            .filter(|f| **f != UNKNOWN)
+        {
             return *known;
         }
-        let input = self.get(id).to_vec();
-        *budget = budget.saturating_sub(input.len() as u64);
-        let start = self.bytes.len();
-        let changed = TABLE
-            .get(usize::from(step))
-            .is_some_and(|t| (t.apply)(&input, &mut self.bytes));
-        let result = if changed && self.bytes.len() < BYTES_MAX {
-            self.seal(start)
-        } else {
-            self.bytes.truncate(start);
-            id
-        };
-        self.steps.insert((id, step), result);
+        *budget = budget.saturating_sub(length as u64);
+        let result = self.apply(id, row, start, length);
+        if let Some(slot) = self.forms.get_mut(forms).and_then(|f| f.get_mut(row)) {
+            *slot = result;
+        }
         result
+    }
+
+    fn apply(&mut self, id: Id, row: usize, start: usize, length: usize) -> Id {
+        let Some(transformation) = TABLE.get(row) else {
+            return id;
+        };
+        // The input is moved behind the buffer's end for the call: it must not move while the output grows.
+        let mut out = std::mem::take(&mut self.bytes);
+        let input = out.get(start..start + length).unwrap_or_default().to_vec();
+        let from = out.len();
+        let changed = (transformation.apply)(&input, &mut out);
+        self.bytes = out;
+        if changed && self.bytes.len() < BYTES_MAX {
+            self.seal(from)
+        } else {
+            self.bytes.truncate(from);
+            id
+        }
+    }
+
+    /// The mask of the operators that may match a value.
+    pub(super) fn mask(&mut self, filter: &Filter, which: usize, id: Id) -> &[u64] {
+        let place = |value: &Value| value.masks.get(which).copied().unwrap_or(UNKNOWN);
+        let mut at = self.values.get(id as usize).map_or(UNKNOWN, place);
+        if at == UNKNOWN {
+            at = self.compute_mask(filter, which, id);
+        }
+        let at = at as usize;
+        self.masks.get(at..at + filter.words()).unwrap_or_default()
+    }
+
+    fn compute_mask(&mut self, filter: &Filter, which: usize, id: Id) -> u32 {
+        let Some(facts) = self.facts(id) else {
+            return UNKNOWN;
+        };
+        let at = u32::try_from(self.masks.len()).unwrap_or(UNKNOWN);
+        let mut masks = std::mem::take(&mut self.masks);
+        let mut scratch = std::mem::take(&mut self.scratch);
+        filter.candidates(self.get(id), &facts.bytes, &mut scratch, &mut masks);
+        self.scratch = scratch;
+        self.masks = masks;
+        let slot = self
+            .values
+            .get_mut(id as usize)
+            .and_then(|v| v.masks.get_mut(which));
+        if let Some(slot) = slot {
+            *slot = at;
+        }
+        at
+    }
+
+    /// Adds to `found` the operators of a set that may match a value.
+    pub(super) fn add_candidates(
+        &mut self,
+        filter: &Filter,
+        which: usize,
+        id: Id,
+        of: &Bits,
+        found: &mut Bits,
+    ) {
+        found.or_and(self.mask(filter, which, id), of);
     }
 
     /// The value of a TX variable by its name in lower case.
@@ -147,11 +373,20 @@ impl Store {
             .map_or(0, |id| crate::operators::integer(self.get(id)))
     }
 
+    pub(super) fn tx_slot(&self, slot: u16) -> Option<Id> {
+        self.tx.get(usize::from(slot)).copied().flatten()
+    }
+
+    pub(super) fn tx_set_slot(&mut self, slot: u16, value: Option<Id>) {
+        if let Some(place) = self.tx.get_mut(usize::from(slot)) {
+            *place = value;
+        }
+    }
+
+    /// Sets a TX variable whose name was made at run time.
     pub(super) fn tx_set(&mut self, rules: &RuleSet, name: &[u8], value: Option<Id>) {
         if let Some(slot) = rules.tx_slots.get(name) {
-            if let Some(place) = self.tx.get_mut(usize::from(*slot)) {
-                *place = value;
-            }
+            self.tx_set_slot(*slot, value);
             return;
         }
         let at = self.tx_other.iter().position(|e| self.get(e.name) == name);
@@ -164,11 +399,44 @@ impl Store {
             (Some(at), None) => {
                 self.tx_other.remove(at);
             }
-            (None, Some(value)) if self.tx_other.len() < 4096 => {
+            (None, Some(value)) if self.tx_other.len() < TX_OTHER_MAX => {
                 let name = self.add(name);
                 self.tx_other.push(Entry { name, value });
             }
             _ => {}
+        }
+    }
+}
+
+/// Appends a number in decimal.
+pub(super) fn decimal(number: i64, out: &mut Vec<u8>) {
+    if number < 0 {
+        out.push(b'-');
+    }
+    let mut left = number.unsigned_abs();
+    let from = out.len();
+    loop {
+        out.push(b'0' + u8::try_from(left % 10).unwrap_or(0));
+        left /= 10;
+        if left == 0 {
+            break;
+        }
+    }
+    if let Some(digits) = out.get_mut(from..) {
+        digits.reverse();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decimal;
+
+    #[test]
+    fn numbers_are_written_in_decimal() {
+        for n in [0, 7, -10, i64::MAX, i64::MIN] {
+            let mut out = Vec::new();
+            decimal(n, &mut out);
+            assert_eq!(out, n.to_string().into_bytes());
         }
     }
 }

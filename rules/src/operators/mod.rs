@@ -8,12 +8,14 @@ use std::path::Path;
 use aho_corasick::AhoCorasick;
 use regex_automata::meta::Regex;
 use regex_automata::util::syntax;
+use regex_syntax::hir::Hir;
 
 use crate::compile::Macro;
+use crate::filter::{self, ByteMap, Clause, Need};
 use crate::sources::Files;
 
 pub(crate) use address::Network;
-pub(crate) use bytes::{ByteSet, broken_url_encoding};
+pub(crate) use bytes::broken_url_encoding;
 
 /// Comparisons of integers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +50,7 @@ pub(crate) enum Operator {
     Text(Text, Macro),
     DetectSqli,
     DetectXss,
-    ByteRange(Box<ByteSet>),
+    ByteRange(Box<ByteMap>),
     Utf8,
     UrlEncoding,
     Address(Vec<Network>),
@@ -85,6 +87,21 @@ pub(crate) const NAMES: &[&str] = &[
 
 /// A regex of SecLang: bytes, no Unicode, dot matches line ends, `$` only at the end.
 pub(crate) fn regex(pattern: &str) -> Result<Regex, String> {
+    compile(&parse_regex(pattern)?)
+}
+
+/// The pattern as a tree, read as SecLang reads it.
+pub(crate) fn parse_regex(pattern: &str) -> Result<Hir, String> {
+    let config = syntax::Config::new()
+        .unicode(false)
+        .utf8(false)
+        .dot_matches_new_line(true)
+        .nest_limit(200);
+    syntax::parse_with(&byte_escapes(pattern), &config).map_err(|e| e.to_string())
+}
+
+/// Compiles the tree of a pattern.
+fn compile(hir: &Hir) -> Result<Regex, String> {
     Regex::builder()
         .configure(
             Regex::config()
@@ -92,14 +109,7 @@ pub(crate) fn regex(pattern: &str) -> Result<Regex, String> {
                 .nfa_size_limit(Some(16 << 20))
                 .onepass_size_limit(Some(1 << 18)),
         )
-        .syntax(
-            syntax::Config::new()
-                .unicode(false)
-                .utf8(false)
-                .dot_matches_new_line(true)
-                .nest_limit(200),
-        )
-        .build(&byte_escapes(pattern))
+        .build_from_hir(hir)
         .map_err(|e| {
             let mut text = e.to_string();
             if let Some(inner) = std::error::Error::source(&e) {
@@ -142,15 +152,68 @@ fn byte_escapes(pattern: &str) -> String {
     out
 }
 
-fn phrases(words: Vec<Vec<u8>>) -> Result<Operator, String> {
+fn phrases(words: &[Vec<u8>]) -> Result<Built, String> {
     if words.is_empty() {
         return Err("there is no phrase to look for".to_owned());
     }
-    AhoCorasick::builder()
+    let automaton = AhoCorasick::builder()
         .ascii_case_insensitive(true)
+        .kind(Some(aho_corasick::AhoCorasickKind::ContiguousNFA))
         .build(words)
-        .map(Operator::Phrases)
-        .map_err(|e| e.to_string())
+        .map_err(|e| e.to_string())?;
+    Ok(Built {
+        operator: Operator::Phrases(automaton),
+        need: Some(filter::of_phrases(words)),
+    })
+}
+
+/// An operator, and what values that match it must hold, if that is known.
+#[derive(Debug)]
+pub(crate) struct Built {
+    pub(crate) operator: Operator,
+    pub(crate) need: Option<Need>,
+}
+
+impl From<Operator> for Built {
+    fn from(operator: Operator) -> Self {
+        let need = match &operator {
+            Operator::Text(text, argument) => argument.constant().and_then(|a| text.need(a)),
+            Operator::ByteRange(set) => Some(filter::of_bytes_outside(set)),
+            Operator::UrlEncoding => Some(filter::of_text(b"%")),
+            Operator::Utf8 => Some(filter::of_bytes_outside(&ByteMap::of_ranges(&[(0, 0x7F)]))),
+            Operator::DetectSqli => Some(sqli_need()),
+            Operator::DetectXss => Some(xss_need()),
+            _ => None,
+        };
+        Self { operator, need }
+    }
+}
+
+/// A value of letters and `_` alone, or of digits alone, is one token in every quoting context of the tokenizer, and no
+/// fingerprint of one such token is on its list (a test looks).
+fn sqli_need() -> Need {
+    let outside = |ranges: &[(u8, u8)]| filter::of_bytes_outside(&ByteMap::of_ranges(ranges)).clauses;
+    let mut clauses = outside(&[(b'A', b'Z'), (b'a', b'z'), (b'_', b'_')]);
+    clauses.extend(outside(&[(b'0', b'9')]));
+    Need {
+        clauses,
+        length_min: 1,
+    }
+}
+
+/// Tags, comments and document types begin with `<`, and an attribute's value, the only other thing that is judged,
+/// stands behind `=`.
+fn xss_need() -> Need {
+    let mut bytes = ByteMap::default();
+    b"<=".iter().for_each(|b| bytes.insert(*b));
+    let clause = Clause {
+        bytes,
+        strings: Vec::new(),
+    };
+    Need {
+        clauses: vec![clause],
+        length_min: 1,
+    }
 }
 
 fn file(argument: &str, folder: &Path, files: &dyn Files) -> Result<Vec<Vec<u8>>, String> {
@@ -188,49 +251,65 @@ pub(crate) fn build(
     text: impl FnOnce(&str) -> Result<Macro, String>,
     folder: &Path,
     files: &dyn Files,
-) -> Result<Operator, Option<String>> {
-    let text = |make: &dyn Fn(Macro) -> Operator| text(argument).map(make);
-    let number = |order| move |m| Operator::Number(order, m);
-    let string = |kind| move |m| Operator::Text(kind, m);
-    match name.to_ascii_lowercase().as_str() {
-        "unconditionalmatch" => Ok(Operator::Always),
-        "nomatch" => Ok(Operator::Never),
-        "rx" => regex(argument).map(Operator::Rx),
-        "pm" => phrases(pm_words(argument)),
-        "pmfromfile" | "pmf" => file(argument, folder, files).and_then(phrases),
-        "eq" => text(&number(Order::Eq)),
-        "ge" => text(&number(Order::Ge)),
-        "gt" => text(&number(Order::Gt)),
-        "le" => text(&number(Order::Le)),
-        "lt" => text(&number(Order::Lt)),
-        "beginswith" => text(&string(Text::BeginsWith)),
-        "contains" => text(&string(Text::Contains)),
-        "containsword" => text(&string(Text::ContainsWord)),
-        "endswith" => text(&string(Text::EndsWith)),
-        "streq" => text(&string(Text::Streq)),
-        "strmatch" => text(&string(Text::Strmatch)),
-        "within" => text(&string(Text::Within)),
-        "detectsqli" => Ok(Operator::DetectSqli),
-        "detectxss" => Ok(Operator::DetectXss),
-        "validatebyterange" => ByteSet::parse(argument).map(|set| Operator::ByteRange(Box::new(set))),
-        "validateutf8encoding" => Ok(Operator::Utf8),
-        "validateurlencoding" => Ok(Operator::UrlEncoding),
-        "ipmatch" => argument
-            .split(',')
-            .map(|n| Network::parse(n.trim()))
-            .collect::<Result<_, _>>()
-            .map(Operator::Address),
-        "ipmatchfromfile" => file(argument, folder, files).and_then(|lines| {
-            let parse = |l: &Vec<u8>| Network::parse(&String::from_utf8_lossy(l));
-            lines
-                .iter()
-                .map(parse)
-                .collect::<Result<_, _>>()
-                .map(Operator::Address)
+) -> Result<Built, Option<String>> {
+    let name = name.to_ascii_lowercase();
+    if let Some((_, order)) = NUMBERS.iter().find(|(known, _)| *known == name) {
+        return text(argument)
+            .map(|m| Operator::Number(*order, m).into())
+            .map_err(Some);
+    }
+    if let Some((_, kind)) = TEXTS.iter().find(|(known, _)| known.eq_ignore_ascii_case(&name)) {
+        return text(argument)
+            .map(|m| Operator::Text(*kind, m).into())
+            .map_err(Some);
+    }
+    match name.as_str() {
+        "unconditionalmatch" => Ok(Operator::Always.into()),
+        "nomatch" => Ok(Operator::Never.into()),
+        "rx" => parse_regex(argument).and_then(|hir| {
+            Ok(Built {
+                need: Some(filter::of_hir(&hir)),
+                operator: Operator::Rx(compile(&hir)?),
+            })
+        }),
+        "pm" => phrases(&pm_words(argument)),
+        "pmfromfile" | "pmf" => file(argument, folder, files).and_then(|words| phrases(&words)),
+        "detectsqli" => Ok(Operator::DetectSqli.into()),
+        "detectxss" => Ok(Operator::DetectXss.into()),
+        "validatebyterange" => bytes::range(argument).map(|set| Operator::ByteRange(Box::new(set)).into()),
+        "validateutf8encoding" => Ok(Operator::Utf8.into()),
+        "validateurlencoding" => Ok(Operator::UrlEncoding.into()),
+        "ipmatch" => networks(argument.split(',')),
+        "ipmatchfromfile" | "ipmatchf" => file(argument, folder, files).and_then(|lines| {
+            let lines: Vec<_> = lines.iter().map(|l| String::from_utf8_lossy(l)).collect();
+            networks(lines.iter().map(AsRef::as_ref))
         }),
         _ => return Err(None),
     }
     .map_err(Some)
+}
+
+const NUMBERS: &[(&str, Order)] = &[
+    ("eq", Order::Eq),
+    ("ge", Order::Ge),
+    ("gt", Order::Gt),
+    ("le", Order::Le),
+    ("lt", Order::Lt),
+];
+
+const TEXTS: &[(&str, Text)] = &[
+    ("beginsWith", Text::BeginsWith),
+    ("contains", Text::Contains),
+    ("containsWord", Text::ContainsWord),
+    ("endsWith", Text::EndsWith),
+    ("streq", Text::Streq),
+    ("strmatch", Text::Strmatch),
+    ("within", Text::Within),
+];
+
+fn networks<'a>(list: impl Iterator<Item = &'a str>) -> Result<Built, String> {
+    let all: Result<Vec<Network>, String> = list.map(|n| Network::parse(n.trim())).collect();
+    all.map(|networks| Operator::Address(networks).into())
 }
 
 /// The integer at the start of a value, as C's `atoi` reads it; 0 when there is none.
@@ -263,6 +342,11 @@ impl Order {
 }
 
 impl Text {
+    /// What a match needs when the argument is known; `@within` asks the other way round.
+    fn need(self, argument: &[u8]) -> Option<Need> {
+        (self != Self::Within).then(|| filter::of_text(argument))
+    }
+
     pub(crate) fn holds(self, value: &[u8], argument: &[u8]) -> bool {
         match self {
             Self::BeginsWith => value.starts_with(argument),
@@ -275,10 +359,21 @@ impl Text {
     }
 }
 
+/// Where the groups of a match stand in the value: up to ten.
+pub(crate) type Groups = smallvec::SmallVec<[Option<(usize, usize)>; 10]>;
+
+/// What an operator puts into `TX.0` and on.
+#[derive(Debug, Default)]
+pub(crate) struct Captures {
+    pub(crate) groups: Groups,
+    /// A text that is not a part of the value.
+    pub(crate) text: Option<Vec<u8>>,
+}
+
 impl Operator {
     /// Whether the value matches; the parts to capture go to `captures` if it is given. The arguments of
     /// comparisons were expanded by the caller.
-    pub(crate) fn matches(&self, value: &[u8], argument: &[u8], captures: Option<&mut Vec<Vec<u8>>>) -> bool {
+    pub(crate) fn matches(&self, value: &[u8], argument: &[u8], captures: Option<&mut Captures>) -> bool {
         match self {
             Self::Always => true,
             Self::Never => false,
@@ -290,7 +385,7 @@ impl Operator {
                 None => false,
                 Some(found) => {
                     if let Some(captures) = captures {
-                        captures.push(value.get(found.range()).unwrap_or_default().to_vec());
+                        captures.groups.push(Some((found.start(), found.end())));
                     }
                     true
                 }
@@ -302,7 +397,7 @@ impl Operator {
                 if let (true, Some(captures), Some(print)) =
                     (result.is_injection(), captures, &result.fingerprint)
                 {
-                    captures.push(print.to_string().into_bytes());
+                    captures.text = Some(print.to_string().into_bytes());
                 }
                 result.is_injection()
             }
@@ -321,7 +416,7 @@ impl Operator {
     }
 }
 
-fn rx_captures(regex: &Regex, value: &[u8], captures: &mut Vec<Vec<u8>>) -> bool {
+fn rx_captures(regex: &Regex, value: &[u8], captures: &mut Captures) -> bool {
     // Finding first is cheaper: most values do not match, and captures need a slower engine.
     if !regex.is_match(value) {
         return false;
@@ -329,12 +424,9 @@ fn rx_captures(regex: &Regex, value: &[u8], captures: &mut Vec<Vec<u8>>) -> bool
     let mut found = regex.create_captures();
     regex.captures(value, &mut found);
     for group in 0..found.group_len().min(10) {
-        let span = found.get_group(group);
-        captures.push(
-            span.and_then(|s| value.get(s.range()))
-                .unwrap_or_default()
-                .to_vec(),
-        );
+        captures
+            .groups
+            .push(found.get_group(group).map(|span| (span.start, span.end)));
     }
     true
 }

@@ -1,0 +1,206 @@
+//! The prefilter: which operators may match a value, found in one pass over its bytes.
+//!
+//! Safety argument. Every operator that is filtered has a *need*: a conjunction of clauses, each a set of atoms (single
+//! bytes, or strings of two and more without regard to ASCII case), and a minimum length. The need is implied by a match
+//! (see `need`): a value that lacks every atom of a clause, or is too short, cannot match. The pass here finds every atom
+//! that the value holds (bytes from its byte map; strings by testing, at every position, the class of the last three
+//! bytes against a table, and comparing where the table says yes), so a candidate bit is cleared only when a clause has
+//! no atom in the value. False candidates cost time; a candidate that is missing would be a bug, and the tests look for
+//! one: the suites and random values run with and without the filter.
+
+mod need;
+mod scan;
+
+#[cfg(test)]
+pub(crate) use need::of_regex;
+pub(crate) use need::{Clause, Need, of_bytes_outside, of_hir, of_phrases, of_text};
+pub(crate) use scan::ByteMap;
+
+use scan::Strings;
+
+/// Clauses that are kept per operator: two of bytes alone, two with strings.
+const BYTE_SLOTS: usize = 2;
+const SLOTS: usize = 4;
+/// Lengths that the table of minimum lengths tells apart; longer minima count as this one.
+const LENGTHS: usize = 64;
+
+/// A filter over operators numbered from 0.
+#[derive(Debug)]
+pub(crate) struct Filter {
+    /// 64-bit words of a mask.
+    words: usize,
+    /// Per slot: the operators without a clause in it.
+    free: Vec<u64>,
+    /// Per byte value and byte slot: the operators whose clause the byte satisfies.
+    bytes: Vec<u64>,
+    /// Bytes with atoms in the string slots, and what they satisfy.
+    mixed: Vec<(u8, Vec<Effect>)>,
+    mixed_bytes: ByteMap,
+    /// Per length: the operators whose minimum is met.
+    lengths: Vec<u64>,
+    strings: Strings,
+}
+
+/// A clause that an atom satisfies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Effect {
+    slot: u16,
+    operator: u16,
+}
+
+impl Filter {
+    /// Builds a filter; the operator's number is its place in `needs`.
+    pub(crate) fn new(needs: &[Need]) -> Self {
+        let words = needs.len().div_ceil(64);
+        let mut filter = Self {
+            words,
+            free: vec![0; SLOTS * words],
+            bytes: vec![0; 256 * BYTE_SLOTS * words],
+            mixed: Vec::new(),
+            mixed_bytes: ByteMap::default(),
+            lengths: vec![0; LENGTHS * words],
+            strings: Strings::default(),
+        };
+        let mut mixed: Vec<Vec<Effect>> = vec![Vec::new(); 256];
+        let mut atoms: Vec<(Vec<u8>, Effect)> = Vec::new();
+        for (number, need) in needs.iter().enumerate() {
+            filter.operator(number, need, &mut mixed, &mut atoms);
+        }
+        for (byte, effects) in (0..=255_u8).zip(mixed) {
+            if !effects.is_empty() {
+                filter.mixed_bytes.insert(byte);
+                filter.mixed.push((byte, effects));
+            }
+        }
+        filter.strings = Strings::new(atoms);
+        filter
+    }
+
+    fn operator(
+        &mut self,
+        number: usize,
+        need: &Need,
+        mixed: &mut [Vec<Effect>],
+        atoms: &mut Vec<(Vec<u8>, Effect)>,
+    ) {
+        let (word, bit) = (number / 64, 1_u64 << (number % 64));
+        for length in need.length_min.min(LENGTHS - 1)..LENGTHS {
+            if let Some(w) = self.lengths.get_mut(length * self.words + word) {
+                *w |= bit;
+            }
+        }
+        let mut bytes_only: Vec<&Clause> = need.clauses.iter().filter(|c| c.strings.is_empty()).collect();
+        let mut with_strings: Vec<&Clause> = need.clauses.iter().filter(|c| !c.strings.is_empty()).collect();
+        bytes_only.sort_by(|a, b| a.likelihood().total_cmp(&b.likelihood()));
+        with_strings.sort_by(|a, b| a.likelihood().total_cmp(&b.likelihood()));
+        for slot in 0..BYTE_SLOTS {
+            let Some(clause) = bytes_only.get(slot) else {
+                self.set_free(slot, word, bit);
+                continue;
+            };
+            for byte in clause.bytes.iter() {
+                let at = (usize::from(byte) * BYTE_SLOTS + slot) * self.words + word;
+                if let Some(w) = self.bytes.get_mut(at) {
+                    *w |= bit;
+                }
+            }
+        }
+        for slot in BYTE_SLOTS..SLOTS {
+            let Some(clause) = with_strings.get(slot - BYTE_SLOTS) else {
+                self.set_free(slot, word, bit);
+                continue;
+            };
+            let effect = Effect {
+                slot: u16::try_from(slot).unwrap_or(0),
+                operator: u16::try_from(number).unwrap_or(u16::MAX),
+            };
+            for byte in clause.bytes.iter() {
+                if let Some(effects) = mixed.get_mut(usize::from(byte)) {
+                    effects.push(effect);
+                }
+            }
+            atoms.extend(clause.strings.iter().map(|text| (text.clone(), effect)));
+        }
+    }
+
+    fn set_free(&mut self, slot: usize, word: usize, bit: u64) {
+        if let Some(w) = self.free.get_mut(slot * self.words + word) {
+            *w |= bit;
+        }
+    }
+
+    /// Words of a mask.
+    pub(crate) fn words(&self) -> usize {
+        self.words
+    }
+
+    /// Appends the mask of a value's candidates to `out`.
+    pub(crate) fn candidates(&self, value: &[u8], map: &ByteMap, scratch: &mut Vec<u64>, out: &mut Vec<u64>) {
+        let words = self.words;
+        scratch.clear();
+        scratch.extend_from_slice(&self.free);
+        let (in_bytes, in_strings) = scratch.split_at_mut(BYTE_SLOTS * words);
+        for byte in map.iter() {
+            let from = usize::from(byte) * BYTE_SLOTS * words;
+            let row = self
+                .bytes
+                .get(from..from + BYTE_SLOTS * words)
+                .unwrap_or_default();
+            in_bytes.iter_mut().zip(row).for_each(|(a, b)| *a |= b);
+        }
+        // What bytes and length leave; when nothing is left, strings need not be looked for.
+        let length = value.len().min(LENGTHS - 1);
+        let lengths = self
+            .lengths
+            .get(length * words..(length + 1) * words)
+            .unwrap_or_default();
+        let (first, second) = in_bytes.split_at_mut(words);
+        let mut left = 0;
+        for ((a, b), c) in first.iter_mut().zip(second.iter()).zip(lengths) {
+            *a &= b & c;
+            left |= *a;
+        }
+        if left != 0 {
+            let mut satisfy = |effect: &Effect| {
+                let slot = usize::from(effect.slot) - BYTE_SLOTS;
+                let operator = usize::from(effect.operator);
+                if let Some(word) = in_strings.get_mut(slot * words + operator / 64) {
+                    *word |= 1 << (operator % 64);
+                }
+            };
+            if map.meets(&self.mixed_bytes) {
+                let present = self.mixed.iter().filter(|(byte, _)| map.contains(*byte));
+                present.flat_map(|(_, effects)| effects).for_each(&mut satisfy);
+            }
+            self.strings.find(value, &mut satisfy);
+        }
+        let (third, fourth) = in_strings.split_at(words);
+        out.extend(first.iter().zip(third).zip(fourth).map(|((a, b), c)| a & b & c));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mask(filter: &Filter, value: &[u8]) -> u64 {
+        let (mut scratch, mut out) = (Vec::new(), Vec::new());
+        filter.candidates(value, &ByteMap::of(value), &mut scratch, &mut out);
+        out[0]
+    }
+
+    #[test]
+    fn only_operators_whose_clauses_hold_are_left() {
+        let needs: Vec<Need> = ["(?i)union\\s+select", "<[a-z]+>", "^$", "(?:ab|<x)[0-9]{4}"]
+            .iter()
+            .map(|p| of_regex(p).unwrap())
+            .collect();
+        let filter = Filter::new(&needs);
+        assert_eq!(mask(&filter, b"plain text"), 0b0100);
+        assert_eq!(mask(&filter, b"1 UNION  SeleCT"), 0b0101);
+        assert_eq!(mask(&filter, b"unionselect"), 0b0100);
+        assert_eq!(mask(&filter, b"<b>"), 0b0110);
+        assert_eq!(mask(&filter, b"aab 1234"), 0b1100);
+        assert_eq!(mask(&filter, b""), 0b0100);
+    }
+}
