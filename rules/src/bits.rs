@@ -62,6 +62,11 @@ impl Bits {
         self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a &= !b);
     }
 
+    /// Whether the two sets have a member in common.
+    pub(crate) fn meets(&self, other: &Self) -> bool {
+        self.0.iter().zip(&other.0).any(|(a, b)| a & b != 0)
+    }
+
     /// Adds every member of `words`.
     pub(crate) fn or(&mut self, words: &[u64]) {
         self.0.iter_mut().zip(words).for_each(|(a, b)| *a |= b);

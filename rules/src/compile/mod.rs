@@ -1,7 +1,9 @@
 //! Rule text to an immutable [`RuleSet`]. All errors are reported at once.
 
 mod directives;
+mod fold;
 mod macros;
+mod plan;
 mod rule;
 mod tables;
 
@@ -12,6 +14,7 @@ use std::sync::Arc;
 use regex_automata::meta::Regex;
 
 pub(crate) use macros::{Macro, Part};
+pub(crate) use plan::Plan;
 pub(crate) use tables::{PhaseTable, SourceGroup};
 
 use crate::bits::Bits;
@@ -55,6 +58,8 @@ pub struct RuleSet {
     /// Sequences of rows of the transformation table; index 0 is the empty one.
     pub(crate) chains: Vec<Chain>,
     pub(crate) settings: Settings,
+    /// What is left to do per transaction.
+    pub(crate) plan: Plan,
 }
 
 /// A sequence of transformations.

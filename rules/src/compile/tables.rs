@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 
 use super::directives::Builder;
+use super::fold::fold;
+use super::plan::Plan;
 use super::{Rule, RuleSet, Selector, Step, Target};
 use crate::bits::Bits;
 use crate::engine::stored;
@@ -31,6 +33,8 @@ pub(crate) struct PhaseTable {
 #[derive(Debug)]
 pub(crate) struct SourceGroup {
     pub(crate) target: Target,
+    /// The filter that knows the operators.
+    pub(crate) filter: usize,
     /// The stored variables behind the target, as bits.
     pub(crate) vars: u64,
     /// All of the operators.
@@ -92,7 +96,7 @@ pub(super) fn build(builder: Builder<'_>, phases: [Vec<Step>; 5]) -> (RuleSet, V
             selected
         })
         .collect();
-    let rules = RuleSet {
+    let mut rules = RuleSet {
         rules,
         phases,
         filters,
@@ -102,7 +106,9 @@ pub(super) fn build(builder: Builder<'_>, phases: [Vec<Step>; 5]) -> (RuleSet, V
         tx_slots,
         chains,
         settings,
+        plan: Plan::default(),
     };
+    rules.plan = fold(&rules, &[]).settle(&rules);
     (rules, found)
 }
 
@@ -196,6 +202,7 @@ fn place(table: &mut PhaseTable, groups: &mut HashMap<String, usize>, at: usize,
                     slot: None,
                     count: false,
                 },
+                filter: table.filter,
                 vars: static_vars(target.var).unwrap_or(0),
                 operators: Bits::empty(bound),
                 chains: Vec::new(),

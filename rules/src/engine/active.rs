@@ -16,7 +16,7 @@ use crate::compile::{PhaseTable, RuleSet, SourceGroup};
 use crate::filter::Filter;
 
 impl Transaction {
-    pub(super) fn active(&mut self, rules: &RuleSet, table: &PhaseTable) -> Bits {
+    pub(super) fn active(&mut self, rules: &RuleSet, table: &PhaseTable, phase: usize) -> Bits {
         let mut active = table.always.clone();
         let present = self.store.present() | rules.vars_made;
         for (step, vars) in &table.conditional {
@@ -24,11 +24,13 @@ impl Transaction {
                 active.insert(*step);
             }
         }
-        if let Some(filter) = rules.filters.get(table.filter) {
+        if let (Some(filter), Some(live)) =
+            (rules.filters.get(table.filter), rules.plan.live.get(table.filter))
+        {
             let mut found = Bits::empty(filter.words() * 64);
             for source in &table.sources {
-                if source.vars & present != 0 {
-                    self.ask(rules, filter, table.filter, source, &mut found);
+                if source.vars & present != 0 && source.operators.meets(live) {
+                    self.ask(rules, filter, live, source, &mut found);
                 }
             }
             for bit in found.iter() {
@@ -37,18 +39,13 @@ impl Transaction {
                 }
             }
         }
+        rules.plan.keep(phase, &mut active);
         active
     }
 
     /// Adds to `found` the operators that may match a value of the source.
-    fn ask(
-        &mut self,
-        rules: &RuleSet,
-        filter: &Filter,
-        which: usize,
-        source: &SourceGroup,
-        found: &mut Bits,
-    ) {
+    fn ask(&mut self, rules: &RuleSet, filter: &Filter, live: &Bits, source: &SourceGroup, found: &mut Bits) {
+        let which = source.filter;
         let mut ids = std::mem::take(&mut self.ids);
         ids.clear();
         self.source_values(rules, source, &mut ids);
@@ -62,13 +59,13 @@ impl Transaction {
             let Some(chain) = rules.chains.get(usize::from(*chain)) else {
                 continue;
             };
-            if chain.mask & triggered == 0 {
+            if chain.mask & triggered == 0 || !operators.meets(live) {
                 continue;
             }
             for id in &ids {
                 let mut value = *id;
                 for row in &chain.rows {
-                    let next = self.store.transform(value, *row, false, &mut self.budget);
+                    let next = self.store.transform(value, *row, false);
                     if *multi_match && next != value {
                         self.store.add_candidates(filter, which, next, operators, found);
                     }

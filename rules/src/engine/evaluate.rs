@@ -41,8 +41,16 @@ impl Transaction {
         let active = if self.plain {
             Bits::all(table.steps.len())
         } else {
-            self.active(rules, table)
+            for (slot, value) in rules.plan.writes(phase) {
+                let id = value.as_ref().map(|value| self.store.add(value));
+                self.store.tx_set_slot(*slot, id);
+            }
+            self.active(rules, table, phase)
         };
+        if self.store.budget == 0 {
+            self.exceeded = true;
+            return Verdict::Continue;
+        }
         let mut at = 0;
         while let Some(next) = active.next(at) {
             at = next + 1;
@@ -55,7 +63,7 @@ impl Transaction {
             if self.removed.contains(index) {
                 continue;
             }
-            if self.budget == 0 {
+            if self.store.budget == 0 {
                 self.exceeded = true;
                 return Verdict::Continue;
             }
@@ -163,7 +171,7 @@ impl Transaction {
             self.test(rules, link, item, value, argument, hits);
         }
         for step in steps {
-            let next = self.store.transform(value, *step, self.plain, &mut self.budget);
+            let next = self.store.transform(value, *step, self.plain);
             if link.multi_match && next != value {
                 self.test(rules, link, item, next, argument, hits);
             }
@@ -185,8 +193,9 @@ impl Transaction {
     ) {
         let mut captures = Captures::default();
         let matched = self.may_match(rules, link, value) && {
+            let cost = self.store.get(value).len() as u64 + 16;
+            self.store.budget = self.store.budget.saturating_sub(cost);
             let bytes = self.store.get(value);
-            self.budget = self.budget.saturating_sub(bytes.len() as u64 + 16);
             link.operator
                 .matches(bytes, argument, link.capture.then_some(&mut captures))
         };

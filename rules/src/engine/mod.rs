@@ -154,7 +154,6 @@ pub struct Transaction {
     ids: Vec<Id>,
     pub(crate) mode: EngineMode,
     pub(crate) matches: Vec<RuleMatch>,
-    pub(crate) budget: u64,
     pub(crate) exceeded: bool,
     /// Rules that `ctl` has switched off, and targets of rules.
     removed: Bits,

@@ -15,6 +15,7 @@ impl Transaction {
     #[must_use]
     pub fn new(rules: Arc<RuleSet>, options: &Options, connection: &Connection) -> Self {
         let mut store = Store::take(&rules);
+        store.budget = options.budget;
         for var in [
             Var::ReqbodyError,
             Var::MultipartStrictError,
@@ -42,7 +43,6 @@ impl Transaction {
             ids: Vec::new(),
             mode,
             matches: Vec::new(),
-            budget: options.budget,
             exceeded: false,
             removed: Bits::default(),
             excluded: Vec::new(),

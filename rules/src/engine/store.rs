@@ -62,6 +62,8 @@ pub(crate) struct Store {
     /// TX variables whose names are made at run time.
     pub(super) tx_other: Vec<Entry>,
     scratch: Vec<u64>,
+    /// Bytes that may still be looked at.
+    pub(super) budget: u64,
 }
 
 #[derive(Debug)]
@@ -266,7 +268,7 @@ impl Store {
 
     /// Applies one transformation, once per value; a step that changes nothing answers its input. A value without any
     /// byte that the step reacts to is not looked at, unless `plain`.
-    pub(super) fn transform(&mut self, id: Id, row: u16, plain: bool, budget: &mut u64) -> Id {
+    pub(super) fn transform(&mut self, id: Id, row: u16, plain: bool) -> Id {
         let row = usize::from(row);
         if !plain && self.triggered(id) >> row & 1 == 0 {
             return id;
@@ -287,7 +289,7 @@ impl Store {
         {
             return *known;
         }
-        *budget = budget.saturating_sub(length as u64);
+        self.budget = self.budget.saturating_sub(length as u64);
         let result = self.apply(id, row, start, length);
         if let Some(slot) = self.forms.get_mut(forms).and_then(|f| f.get_mut(row)) {
             *slot = result;
@@ -331,6 +333,8 @@ impl Store {
         let at = u32::try_from(self.masks.len()).unwrap_or(UNKNOWN);
         let mut masks = std::mem::take(&mut self.masks);
         let mut scratch = std::mem::take(&mut self.scratch);
+        let length = self.get(id).len() as u64;
+        self.budget = self.budget.saturating_sub(length);
         filter.candidates(self.get(id), &facts.bytes, &mut scratch, &mut masks);
         self.scratch = scratch;
         self.masks = masks;
