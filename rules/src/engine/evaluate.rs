@@ -199,6 +199,10 @@ impl Transaction {
             link.operator
                 .matches(bytes, argument, link.capture.then_some(&mut captures))
         };
+        if !matched && let Some((which, bit)) = link.filter {
+            // The operator's argument is a constant: operators with macros in it are not filtered.
+            self.store.rule_out(which, value, bit);
+        }
         if matched == link.negated {
             return;
         }

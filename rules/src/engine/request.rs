@@ -237,8 +237,9 @@ fn cookies(header: &[u8], store: &mut Store) {
         .filter(|pair| !pair.is_empty())
     {
         let at = memchr::memchr(b'=', pair).unwrap_or(pair.len());
-        let name = store.add(pair.get(..at).unwrap_or_default());
+        let name = store.intern(pair.get(..at).unwrap_or_default());
         let value = store.add_with(|out| url_decode_onto(pair.get(at + 1..).unwrap_or_default(), out));
+        let value = store.merge(value);
         store.push_entry(Var::RequestCookies, Entry { name, value });
     }
 }

@@ -55,6 +55,9 @@ pub(crate) struct Store {
     /// Per value that was transformed: the result of each row of the table.
     forms: Vec<[Id; TABLE.len()]>,
     masks: Vec<u64>,
+    /// Hash table of the values that came with the request, so that equal ones share what is known about them.
+    known: Vec<Id>,
+    known_count: usize,
     pub(super) collections: [Vec<Entry>; COLLECTIONS],
     scalars: Scalars,
     /// By slot of the rule set.
@@ -109,6 +112,8 @@ impl Store {
         self.facts.clear();
         self.forms.clear();
         self.masks.clear();
+        self.known.clear();
+        self.known_count = 0;
         self.collections.iter_mut().for_each(Vec::clear);
         self.scalars = Scalars::default();
         self.tx.clear();
@@ -202,10 +207,53 @@ impl Store {
         self.scalars.0.get(var as usize).copied().flatten()
     }
 
+    /// Adds a value, or answers an equal one that was added so.
+    pub(super) fn intern(&mut self, value: &[u8]) -> Id {
+        let id = self.add(value);
+        self.merge(id)
+    }
+
+    /// The equal value that was merged before, or `id`.
+    pub(super) fn merge(&mut self, id: Id) -> Id {
+        if (self.known_count + 1) * 2 > self.known.len() {
+            self.grow_known();
+        }
+        let places = self.known.len();
+        let mut at = hash(self.get(id)) as usize % places;
+        loop {
+            match self.known.get(at) {
+                Some(&other) if other == UNKNOWN => break,
+                Some(&other) if self.get(other) == self.get(id) => return other,
+                Some(_) => at = (at + 1) % places,
+                None => return id,
+            }
+        }
+        if let Some(slot) = self.known.get_mut(at) {
+            *slot = id;
+            self.known_count += 1;
+        }
+        id
+    }
+
+    fn grow_known(&mut self) {
+        let old = std::mem::take(&mut self.known);
+        let places = (old.len() * 2).max(256);
+        self.known.resize(places, UNKNOWN);
+        for id in old.into_iter().filter(|id| *id != UNKNOWN) {
+            let mut at = hash(self.get(id)) as usize % places;
+            while self.known.get(at).is_some_and(|other| *other != UNKNOWN) {
+                at = (at + 1) % places;
+            }
+            if let Some(slot) = self.known.get_mut(at) {
+                *slot = id;
+            }
+        }
+    }
+
     pub(super) fn push(&mut self, var: Var, name: &[u8], value: &[u8]) {
         let entry = Entry {
-            name: self.add(name),
-            value: self.add(value),
+            name: self.intern(name),
+            value: self.intern(value),
         };
         self.push_entry(var, entry);
     }
@@ -308,7 +356,8 @@ impl Store {
         let changed = (transformation.apply)(&input, &mut out);
         self.bytes = out;
         if changed && self.bytes.len() < BYTES_MAX {
-            self.seal(from)
+            let made = self.seal(from);
+            self.merge(made)
         } else {
             self.bytes.truncate(from);
             id
@@ -346,6 +395,21 @@ impl Store {
             *slot = at;
         }
         at
+    }
+
+    /// Notes that an operator does not match a value, so that it is not asked again for an equal one.
+    pub(super) fn rule_out(&mut self, which: usize, id: Id, operator: usize) {
+        let at = self
+            .values
+            .get(id as usize)
+            .and_then(|v| v.masks.get(which))
+            .copied();
+        let word = at
+            .filter(|at| *at != UNKNOWN)
+            .and_then(|at| self.masks.get_mut(at as usize + operator / 64));
+        if let Some(word) = word {
+            *word &= !(1 << (operator % 64));
+        }
     }
 
     /// Adds to `found` the operators of a set that may match a value.
@@ -410,6 +474,20 @@ impl Store {
             _ => {}
         }
     }
+}
+
+/// Mixes a value eight bytes at a time; only equality within one transaction rests on it. Colliding values cost a
+/// comparison each, and their number is bounded by the argument limit.
+fn hash(value: &[u8]) -> u64 {
+    const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
+    let (words, rest) = value.as_chunks::<8>();
+    let mut state = value.len() as u64;
+    for word in words {
+        state = (state.rotate_left(5) ^ u64::from_le_bytes(*word)).wrapping_mul(MIX);
+    }
+    let last = rest.iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
+    state = (state.rotate_left(5) ^ last).wrapping_mul(MIX);
+    state ^ state >> 32
 }
 
 /// Appends a number in decimal.

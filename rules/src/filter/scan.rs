@@ -83,20 +83,54 @@ impl ByteMap {
     }
 }
 
-/// Classes of three consecutive bytes: the low five bits of each, which both cases of a letter share.
-const CLASSES: usize = 1 << 15;
-const PAIRS: usize = 1 << 10;
+/// Bits of a byte's class: both cases of a letter share one, digits and common marks have their own.
+const CLASS_BITS: usize = 6;
+const PAIRS: usize = 1 << (2 * CLASS_BITS);
+const TRIPLES: usize = 1 << (3 * CLASS_BITS);
+/// Buckets of strings by the hash of their key.
+const BUCKETS: usize = 1 << 13;
+
+static CLASS: [u8; 256] = classes();
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler, bounds included"
+)]
+const fn classes() -> [u8; 256] {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = match byte as u8 {
+            b @ b'a'..=b'z' => b - b'a',
+            b @ b'A'..=b'Z' => b - b'A',
+            b @ b'0'..=b'9' => 26 + b - b'0',
+            b @ b' '..=b'/' => 36 + b - b' ',
+            b @ b':'..=b'@' => 52 + (b - b':') % 4,
+            b @ b'['..=b'`' => 56 + (b - b'[') % 4,
+            b'{'..=b'~' => 60,
+            0x80..=0xFF => 61,
+            b'\r' | b'\n' => 62,
+            _ => 63,
+        };
+        byte += 1;
+    }
+    classes
+}
+
+fn class_of(byte: u8) -> usize {
+    CLASS.get(usize::from(byte)).copied().map_or(0, usize::from)
+}
 
 /// Strings of two bytes and more, all looked for in one pass.
 #[derive(Debug, Default)]
 pub(super) struct Strings {
-    /// Classes after whose third byte a string may have its key.
+    /// Classes of three bytes after whose last one a string may have its key.
     hit: Vec<u64>,
-    /// Per class: the first of its keys.
-    triples: Vec<u32>,
-    /// Per class of two bytes, for strings of two bytes.
-    pairs: Vec<u32>,
+    /// Per bucket: the first of its keys.
+    starts: Vec<u32>,
     keys: Vec<Key>,
+    /// Whether there are strings of two bytes.
+    pairs: bool,
     text: Vec<u8>,
     effects: Vec<Effect>,
 }
@@ -104,6 +138,8 @@ pub(super) struct Strings {
 /// A string and where in it the two or three bytes stand that it is found by.
 #[derive(Debug, Clone, Copy)]
 struct Key {
+    /// Its key's bytes in lower case, last one lowest.
+    bytes: u32,
     text: u32,
     length: u16,
     /// Bytes of the string up to and with the key.
@@ -112,39 +148,59 @@ struct Key {
     effect_count: u16,
 }
 
+/// Keys of two bytes are told from those of three by this bit.
+const IS_PAIR: u32 = 1 << 24;
+
+fn bucket(key: u32) -> usize {
+    (key.wrapping_mul(0x9E37_79B1) >> 19) as usize % BUCKETS
+}
+
 impl Strings {
     /// The atoms are in lower case and have at least two bytes.
     pub(super) fn new(mut atoms: Vec<(Vec<u8>, Effect)>) -> Self {
         atoms.sort();
         atoms.dedup();
+        if atoms.is_empty() {
+            return Self::default();
+        }
         let mut all = Self {
-            hit: vec![0; CLASSES / 64],
+            hit: vec![0; TRIPLES / 64],
             ..Self::default()
         };
-        let mut triples: Vec<(usize, Key)> = Vec::new();
-        let mut pairs: Vec<(usize, Key)> = Vec::new();
         for group in atoms.chunk_by(|a, b| a.0 == b.0) {
             let Some((text, _)) = group.first() else { continue };
-            let (end, class) = rarest_key(text);
-            let key = Key {
+            let (end, key) = rarest_key(text);
+            all.keys.push(Key {
+                bytes: key.iter().fold(0, |all, b| all << 8 | u32::from(*b))
+                    | if key.len() == 2 { IS_PAIR } else { 0 },
                 text: small(all.text.len()),
                 length: u16::try_from(text.len()).unwrap_or(u16::MAX),
                 end,
                 effects: small(all.effects.len()),
                 effect_count: u16::try_from(group.len()).unwrap_or(u16::MAX),
-            };
+            });
             all.text.extend_from_slice(text);
             all.effects.extend(group.iter().map(|(_, effect)| *effect));
-            if text.len() == 2 {
-                pairs.push((class % PAIRS, key));
-                (0..CLASSES / PAIRS).for_each(|before| all.mark(before * PAIRS + class % PAIRS));
+            let class = key.iter().fold(0, |class, b| class << CLASS_BITS | class_of(*b));
+            if key.len() == 2 {
+                all.pairs = true;
+                (0..TRIPLES / PAIRS).for_each(|before| all.mark(before * PAIRS + class));
             } else {
-                triples.push((class, key));
                 all.mark(class);
             }
         }
-        all.triples = all.table(triples, CLASSES);
-        all.pairs = all.table(pairs, PAIRS);
+        all.keys.sort_by_key(|key| bucket(key.bytes));
+        let mut at = 0;
+        for number in 0..=BUCKETS {
+            at += all
+                .keys
+                .get(at..)
+                .unwrap_or_default()
+                .iter()
+                .take_while(|k| bucket(k.bytes) < number)
+                .count();
+            all.starts.push(small(at));
+        }
         all
     }
 
@@ -154,24 +210,6 @@ impl Strings {
         }
     }
 
-    /// Appends the keys by class and answers where each class begins.
-    fn table(&mut self, mut found: Vec<(usize, Key)>, classes: usize) -> Vec<u32> {
-        if found.is_empty() {
-            return Vec::new();
-        }
-        found.sort_by_key(|(class, _)| *class);
-        let mut starts = Vec::with_capacity(classes + 1);
-        let mut at = 0;
-        for class in 0..=classes {
-            starts.push(small(self.keys.len()));
-            while let Some((_, key)) = found.get(at).filter(|(c, _)| *c == class) {
-                self.keys.push(*key);
-                at += 1;
-            }
-        }
-        starts
-    }
-
     /// Calls `satisfy` for every effect of every string in the value, perhaps more than once.
     pub(super) fn find(&self, value: &[u8], satisfy: &mut impl FnMut(&Effect)) {
         if self.keys.is_empty() {
@@ -179,31 +217,38 @@ impl Strings {
         }
         let mut class = 0_usize;
         for (at, byte) in value.iter().enumerate() {
-            class = (class << 5 | usize::from(byte & 31)) % CLASSES;
+            class = (class << CLASS_BITS | class_of(*byte)) % TRIPLES;
             if self
                 .hit
                 .get(class / 64)
                 .is_some_and(|word| word >> (class % 64) & 1 == 1)
             {
-                self.compare(value, at + 1, &self.triples, class, satisfy);
-                self.compare(value, at + 1, &self.pairs, class % PAIRS, satisfy);
+                self.near(value, at + 1, satisfy);
             }
         }
     }
 
-    #[inline(never)]
-    fn compare(
-        &self,
-        value: &[u8],
-        end: usize,
-        starts: &[u32],
-        class: usize,
-        satisfy: &mut impl FnMut(&Effect),
-    ) {
-        let (Some(from), Some(to)) = (starts.get(class), starts.get(class + 1)) else {
+    /// Looks for strings whose key ends at `end`.
+    fn near(&self, value: &[u8], end: usize, satisfy: &mut impl FnMut(&Effect)) {
+        let last = value.get(end.saturating_sub(3)..end).unwrap_or_default();
+        let key = last
+            .iter()
+            .fold(0, |all, b| all << 8 | u32::from(b.to_ascii_lowercase()));
+        if last.len() == 3 {
+            self.compare(value, end, key, satisfy);
+        }
+        if self.pairs && last.len() >= 2 {
+            self.compare(value, end, key & 0xFFFF | IS_PAIR, satisfy);
+        }
+    }
+
+    fn compare(&self, value: &[u8], end: usize, bytes: u32, satisfy: &mut impl FnMut(&Effect)) {
+        let bucket = bucket(bytes);
+        let (Some(from), Some(to)) = (self.starts.get(bucket), self.starts.get(bucket + 1)) else {
             return;
         };
-        for key in self.keys.get(*from as usize..*to as usize).unwrap_or_default() {
+        let keys = self.keys.get(*from as usize..*to as usize).unwrap_or_default();
+        for key in keys.iter().filter(|key| key.bytes == bytes) {
             let Some(start) = end.checked_sub(usize::from(key.end)) else {
                 continue;
             };
@@ -212,10 +257,8 @@ impl Strings {
                 .text
                 .get(key.text as usize..key.text as usize + length)
                 .unwrap_or_default();
-            if value
-                .get(start..start + length)
-                .is_some_and(|found| found.eq_ignore_ascii_case(text))
-            {
+            let found = value.get(start..start + length);
+            if found.is_some_and(|found| length <= 3 || found.eq_ignore_ascii_case(text)) {
                 let from = key.effects as usize;
                 let effects = self.effects.get(from..from + usize::from(key.effect_count));
                 effects.unwrap_or_default().iter().for_each(&mut *satisfy);
@@ -224,9 +267,8 @@ impl Strings {
     }
 }
 
-/// Where in the string its least common triple (or its only pair) ends, and the triple's class.
-fn rarest_key(text: &[u8]) -> (u16, usize) {
-    let class = |part: &[u8]| part.iter().fold(0, |class, b| class << 5 | usize::from(b & 31));
+/// The least common three bytes of the string (or its only two), and where in it they end.
+fn rarest_key(text: &[u8]) -> (u16, &[u8]) {
     let size = text.len().min(3);
     let best = text
         .windows(size)
@@ -234,7 +276,7 @@ fn rarest_key(text: &[u8]) -> (u16, usize) {
         .take(usize::from(u16::MAX) - 3)
         .min_by(|a, b| super::need::frequency(a.1).total_cmp(&super::need::frequency(b.1)));
     let (at, part) = best.unwrap_or((0, text));
-    (u16::try_from(at + size).unwrap_or(0), class(part))
+    (u16::try_from(at + size).unwrap_or(0), part)
 }
 
 fn small(n: usize) -> u32 {
