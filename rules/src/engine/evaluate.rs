@@ -199,9 +199,12 @@ impl Transaction {
             link.operator
                 .matches(bytes, argument, link.capture.then_some(&mut captures))
         };
-        if !matched && let Some((which, bit)) = link.filter {
+        if !matched
+            && let Some((which, bit)) = link.filter
+            && let Some(filter) = rules.filters.get(which)
+        {
             // The operator's argument is a constant: operators with macros in it are not filtered.
-            self.store.rule_out(which, value, bit);
+            self.store.rule_out(filter, which, value, bit);
         }
         if matched == link.negated {
             return;

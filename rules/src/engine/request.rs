@@ -240,6 +240,7 @@ fn cookies(header: &[u8], store: &mut Store) {
         let name = store.intern(pair.get(..at).unwrap_or_default());
         let value = store.add_with(|out| url_decode_onto(pair.get(at + 1..).unwrap_or_default(), out));
         let value = store.merge(value);
+        store.set_recurs(name);
         store.push_entry(Var::RequestCookies, Entry { name, value });
     }
 }

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use crate::bits::Bits;
 use crate::compile::RuleSet;
-use crate::filter::{ByteMap, Filter};
+use crate::filter::{self, ByteMap, Filter};
 use crate::transformations::{TABLE, triggered};
 use crate::variables::{COLLECTIONS, STORED, Var};
 
@@ -37,6 +37,8 @@ pub(crate) struct Value {
     forms: u32,
     /// Where in `masks` the mask of each filter begins.
     masks: [u32; FILTERS],
+    /// Whether later transactions are likely to bring the value again.
+    recurs: bool,
 }
 
 /// What a value consists of.
@@ -178,6 +180,7 @@ impl Store {
             facts: UNKNOWN,
             forms: UNKNOWN,
             masks: [UNKNOWN; FILTERS],
+            recurs: false,
         });
         u32::try_from(self.values.len() - 1).unwrap_or(EMPTY)
     }
@@ -255,7 +258,18 @@ impl Store {
             name: self.intern(name),
             value: self.intern(value),
         };
+        self.set_recurs(entry.name);
+        if matches!(var, Var::RequestHeaders | Var::ResponseHeaders) {
+            self.set_recurs(entry.value);
+        }
         self.push_entry(var, entry);
+    }
+
+    /// Notes that later transactions are likely to bring the value again.
+    pub(super) fn set_recurs(&mut self, id: Id) {
+        if let Some(value) = self.values.get_mut(id as usize) {
+            value.recurs = value.length as usize <= filter::RECALL_BYTES_MAX;
+        }
     }
 
     pub(super) fn push_entry(&mut self, var: Var, entry: Entry) {
@@ -357,6 +371,9 @@ impl Store {
         self.bytes = out;
         if changed && self.bytes.len() < BYTES_MAX {
             let made = self.seal(from);
+            if self.values.get(id as usize).is_some_and(|v| v.recurs) {
+                self.set_recurs(made);
+            }
             self.merge(made)
         } else {
             self.bytes.truncate(from);
@@ -384,7 +401,14 @@ impl Store {
         let mut scratch = std::mem::take(&mut self.scratch);
         let length = self.get(id).len() as u64;
         self.budget = self.budget.saturating_sub(length);
-        filter.candidates(self.get(id), &facts.bytes, &mut scratch, &mut masks);
+        let value = self.get(id);
+        let key = self.recurs(id).then(|| hash(value));
+        if !key.is_some_and(|key| filter::recall(filter.number(), key, value, &mut masks)) {
+            filter.candidates(value, &facts.bytes, &mut scratch, &mut masks);
+            if let (Some(key), Some(mask)) = (key, masks.get(at as usize..)) {
+                filter::remember(filter.number(), key, value, mask);
+            }
+        }
         self.scratch = scratch;
         self.masks = masks;
         let slot = self
@@ -398,7 +422,7 @@ impl Store {
     }
 
     /// Notes that an operator does not match a value, so that it is not asked again for an equal one.
-    pub(super) fn rule_out(&mut self, which: usize, id: Id, operator: usize) {
+    pub(super) fn rule_out(&mut self, filter: &Filter, which: usize, id: Id, operator: usize) {
         let at = self
             .values
             .get(id as usize)
@@ -408,8 +432,19 @@ impl Store {
             .filter(|at| *at != UNKNOWN)
             .and_then(|at| self.masks.get_mut(at as usize + operator / 64));
         if let Some(word) = word {
-            *word &= !(1 << (operator % 64));
+            let bit = 1 << (operator % 64);
+            if *word & bit != 0 {
+                *word &= !bit;
+                if self.recurs(id) {
+                    let value = self.get(id);
+                    filter::rule_out(filter.number(), hash(value), value, operator);
+                }
+            }
         }
+    }
+
+    fn recurs(&self, id: Id) -> bool {
+        self.values.get(id as usize).is_some_and(|v| v.recurs)
     }
 
     /// Adds to `found` the operators of a set that may match a value.

@@ -9,18 +9,28 @@
 //! one: the suites and random values run with and without the filter.
 
 mod need;
+mod recall;
 mod scan;
 
 #[cfg(test)]
 pub(crate) use need::of_regex;
 pub(crate) use need::{Clause, Need, of_bytes_outside, of_hir, of_phrases, of_text};
+pub(crate) use recall::{BYTES_MAX as RECALL_BYTES_MAX, recall, remember, rule_out};
 pub(crate) use scan::ByteMap;
+
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use scan::Strings;
 
-/// Clauses that are kept per operator: two of bytes alone, two with strings.
-const BYTE_SLOTS: usize = 2;
-const SLOTS: usize = 4;
+/// Filters made by this process.
+static FILTERS_MADE: AtomicU64 = AtomicU64::new(1);
+/// Sets that are asked last, per operator.
+const FURTHER_MAX: usize = 4;
+
+/// Clauses per operator that are kept as masks: one of bytes alone, two with strings. Further ones of bytes alone are
+/// asked last, of the operators that are left.
+const BYTE_SLOTS: usize = 1;
+const SLOTS: usize = 3;
 /// Lengths that the table of minimum lengths tells apart; longer minima count as this one.
 const LENGTHS: usize = 64;
 
@@ -39,6 +49,12 @@ pub(crate) struct Filter {
     /// Per length: the operators whose minimum is met.
     lengths: Vec<u64>,
     strings: Strings,
+    /// Per operator: further sets of which a byte must be there.
+    further: Vec<Vec<ByteMap>>,
+    /// Operators that have such sets.
+    has_further: Vec<u64>,
+    /// Tells the filter from all others of this process.
+    number: u64,
 }
 
 /// A clause that an atom satisfies.
@@ -60,6 +76,9 @@ impl Filter {
             mixed_bytes: ByteMap::default(),
             lengths: vec![0; LENGTHS * words],
             strings: Strings::default(),
+            further: Vec::with_capacity(needs.len()),
+            has_further: vec![0; words],
+            number: FILTERS_MADE.fetch_add(1, Ordering::Relaxed),
         };
         let mut mixed: Vec<Vec<Effect>> = vec![Vec::new(); 256];
         let mut atoms: Vec<(Vec<u8>, Effect)> = Vec::new();
@@ -105,6 +124,16 @@ impl Filter {
                 }
             }
         }
+        let further: Vec<ByteMap> = bytes_only
+            .iter()
+            .skip(BYTE_SLOTS)
+            .take(FURTHER_MAX)
+            .map(|clause| clause.bytes)
+            .collect();
+        if let Some(w) = self.has_further.get_mut(word).filter(|_| !further.is_empty()) {
+            *w |= bit;
+        }
+        self.further.push(further);
         for slot in BYTE_SLOTS..SLOTS {
             let Some(clause) = with_strings.get(slot - BYTE_SLOTS) else {
                 self.set_free(slot, word, bit);
@@ -134,18 +163,20 @@ impl Filter {
         self.words
     }
 
+    /// Tells the filter from all others of this process.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Appends the mask of a value's candidates to `out`.
     pub(crate) fn candidates(&self, value: &[u8], map: &ByteMap, scratch: &mut Vec<u64>, out: &mut Vec<u64>) {
         let words = self.words;
         scratch.clear();
         scratch.extend_from_slice(&self.free);
-        let (in_bytes, in_strings) = scratch.split_at_mut(BYTE_SLOTS * words);
+        let (in_bytes, in_strings) = scratch.split_at_mut(words);
         for byte in map.iter() {
-            let from = usize::from(byte) * BYTE_SLOTS * words;
-            let row = self
-                .bytes
-                .get(from..from + BYTE_SLOTS * words)
-                .unwrap_or_default();
+            let from = usize::from(byte) * words;
+            let row = self.bytes.get(from..from + words).unwrap_or_default();
             in_bytes.iter_mut().zip(row).for_each(|(a, b)| *a |= b);
         }
         // What bytes and length leave; when nothing is left, strings need not be looked for.
@@ -154,10 +185,9 @@ impl Filter {
             .lengths
             .get(length * words..(length + 1) * words)
             .unwrap_or_default();
-        let (first, second) = in_bytes.split_at_mut(words);
         let mut left = 0;
-        for ((a, b), c) in first.iter_mut().zip(second.iter()).zip(lengths) {
-            *a &= b & c;
+        for (a, b) in in_bytes.iter_mut().zip(lengths) {
+            *a &= b;
             left |= *a;
         }
         if left != 0 {
@@ -174,8 +204,36 @@ impl Filter {
             }
             self.strings.find(value, &mut satisfy);
         }
-        let (third, fourth) = in_strings.split_at(words);
-        out.extend(first.iter().zip(third).zip(fourth).map(|((a, b), c)| a & b & c));
+        let (second, third) = in_strings.split_at(words);
+        let from = out.len();
+        out.extend(
+            in_bytes
+                .iter()
+                .zip(second)
+                .zip(third)
+                .map(|((a, b), c)| a & b & c),
+        );
+        if let Some(found) = out.get_mut(from..) {
+            self.ask_further(map, found);
+        }
+    }
+
+    fn ask_further(&self, map: &ByteMap, found: &mut [u64]) {
+        for (at, (word, ask)) in found.iter_mut().zip(&self.has_further).enumerate() {
+            let mut left = *word & ask;
+            while left != 0 {
+                let bit = left.trailing_zeros() as usize;
+                left &= left - 1;
+                let sets = self
+                    .further
+                    .get(at * 64 + bit)
+                    .map(Vec::as_slice)
+                    .unwrap_or_default();
+                if !sets.iter().all(|set| set.meets(map)) {
+                    *word &= !(1 << bit);
+                }
+            }
+        }
     }
 }
 

@@ -129,8 +129,9 @@ pub(super) struct Strings {
     /// Per bucket: the first of its keys.
     starts: Vec<u32>,
     keys: Vec<Key>,
-    /// Whether there are strings of two bytes.
-    pairs: bool,
+    /// Per class of two bytes: one more than the index of the first string of two bytes in `pair_keys`.
+    pairs: Vec<u16>,
+    pair_keys: Vec<Key>,
     text: Vec<u8>,
     effects: Vec<Effect>,
 }
@@ -148,9 +149,6 @@ struct Key {
     effect_count: u16,
 }
 
-/// Keys of two bytes are told from those of three by this bit.
-const IS_PAIR: u32 = 1 << 24;
-
 fn bucket(key: u32) -> usize {
     (key.wrapping_mul(0x9E37_79B1) >> 19) as usize % BUCKETS
 }
@@ -167,28 +165,30 @@ impl Strings {
             hit: vec![0; TRIPLES / 64],
             ..Self::default()
         };
+        let mut pairs: Vec<(usize, Key)> = Vec::new();
         for group in atoms.chunk_by(|a, b| a.0 == b.0) {
             let Some((text, _)) = group.first() else { continue };
             let (end, key) = rarest_key(text);
-            all.keys.push(Key {
-                bytes: key.iter().fold(0, |all, b| all << 8 | u32::from(*b))
-                    | if key.len() == 2 { IS_PAIR } else { 0 },
+            let made = Key {
+                bytes: key.iter().fold(0, |all, b| all << 8 | u32::from(*b)),
                 text: small(all.text.len()),
                 length: u16::try_from(text.len()).unwrap_or(u16::MAX),
                 end,
                 effects: small(all.effects.len()),
                 effect_count: u16::try_from(group.len()).unwrap_or(u16::MAX),
-            });
+            };
             all.text.extend_from_slice(text);
             all.effects.extend(group.iter().map(|(_, effect)| *effect));
             let class = key.iter().fold(0, |class, b| class << CLASS_BITS | class_of(*b));
             if key.len() == 2 {
-                all.pairs = true;
+                pairs.push((class, made));
                 (0..TRIPLES / PAIRS).for_each(|before| all.mark(before * PAIRS + class));
             } else {
+                all.keys.push(made);
                 all.mark(class);
             }
         }
+        all.add_pairs(pairs);
         all.keys.sort_by_key(|key| bucket(key.bytes));
         let mut at = 0;
         for number in 0..=BUCKETS {
@@ -204,6 +204,21 @@ impl Strings {
         all
     }
 
+    fn add_pairs(&mut self, mut pairs: Vec<(usize, Key)>) {
+        if pairs.is_empty() {
+            return;
+        }
+        self.pairs = vec![0; PAIRS];
+        pairs.sort_by_key(|(class, _)| *class);
+        for (class, key) in pairs {
+            self.pair_keys.push(key);
+            let number = u16::try_from(self.pair_keys.len()).unwrap_or(u16::MAX);
+            if let Some(first) = self.pairs.get_mut(class).filter(|first| **first == 0) {
+                *first = number;
+            }
+        }
+    }
+
     fn mark(&mut self, class: usize) {
         if let Some(word) = self.hit.get_mut(class / 64) {
             *word |= 1 << (class % 64);
@@ -212,7 +227,7 @@ impl Strings {
 
     /// Calls `satisfy` for every effect of every string in the value, perhaps more than once.
     pub(super) fn find(&self, value: &[u8], satisfy: &mut impl FnMut(&Effect)) {
-        if self.keys.is_empty() {
+        if self.hit.is_empty() {
             return;
         }
         let mut class = 0_usize;
@@ -223,13 +238,13 @@ impl Strings {
                 .get(class / 64)
                 .is_some_and(|word| word >> (class % 64) & 1 == 1)
             {
-                self.near(value, at + 1, satisfy);
+                self.near(value, at + 1, class % PAIRS, satisfy);
             }
         }
     }
 
     /// Looks for strings whose key ends at `end`.
-    fn near(&self, value: &[u8], end: usize, satisfy: &mut impl FnMut(&Effect)) {
+    fn near(&self, value: &[u8], end: usize, pair_class: usize, satisfy: &mut impl FnMut(&Effect)) {
         let last = value.get(end.saturating_sub(3)..end).unwrap_or_default();
         let key = last
             .iter()
@@ -237,9 +252,22 @@ impl Strings {
         if last.len() == 3 {
             self.compare(value, end, key, satisfy);
         }
-        if self.pairs && last.len() >= 2 {
-            self.compare(value, end, key & 0xFFFF | IS_PAIR, satisfy);
+        let first = self.pairs.get(pair_class).copied().filter(|first| *first > 0);
+        if let Some(first) = first.filter(|_| last.len() >= 2) {
+            let keys = self.pair_keys.get(usize::from(first) - 1..).unwrap_or_default();
+            // Classes hold few pairs, one behind the other; a pair of another class ends them.
+            let class =
+                |key: &Key| class_of((key.bytes >> 8) as u8) << CLASS_BITS | class_of(key.bytes as u8);
+            let keys = keys.iter().take_while(|key| class(key) == pair_class);
+            keys.filter(|k| k.bytes == key & 0xFFFF)
+                .for_each(|key| self.satisfy(key, satisfy));
         }
+    }
+
+    fn satisfy(&self, key: &Key, satisfy: &mut impl FnMut(&Effect)) {
+        let from = key.effects as usize;
+        let effects = self.effects.get(from..from + usize::from(key.effect_count));
+        effects.unwrap_or_default().iter().for_each(satisfy);
     }
 
     fn compare(&self, value: &[u8], end: usize, bytes: u32, satisfy: &mut impl FnMut(&Effect)) {
@@ -259,9 +287,7 @@ impl Strings {
                 .unwrap_or_default();
             let found = value.get(start..start + length);
             if found.is_some_and(|found| length <= 3 || found.eq_ignore_ascii_case(text)) {
-                let from = key.effects as usize;
-                let effects = self.effects.get(from..from + usize::from(key.effect_count));
-                effects.unwrap_or_default().iter().for_each(&mut *satisfy);
+                self.satisfy(key, satisfy);
             }
         }
     }
