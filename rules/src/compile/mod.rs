@@ -103,6 +103,8 @@ pub(crate) struct Target {
     pub(crate) selector: Selector,
     /// The TX slot, if the target is one TX variable.
     pub(crate) slot: Option<u16>,
+    /// The TX slots that the selector selects, if it is about several.
+    pub(crate) slots: Box<[u16]>,
     pub(crate) count: bool,
 }
 
@@ -158,7 +160,10 @@ pub(crate) enum Disruptive {
 pub(crate) enum Effect {
     Set {
         name: Macro,
+        /// The slot of a name that is known at load.
         slot: Option<u16>,
+        /// Whether a name that is made at run time may be that of a slot.
+        may_be_slot: bool,
         change: Change,
     },
     Engine(EngineMode),

@@ -240,6 +240,7 @@ impl Builder<'_> {
             var,
             selector,
             slot,
+            slots: Box::default(),
             count: raw.count,
         };
         match &raw.selector {
@@ -434,7 +435,13 @@ impl Builder<'_> {
         };
         let name = parse(key)?;
         let slot = name.constant().is_some().then(|| self.intern(key));
-        draft.effects.push(Effect::Set { name, slot, change });
+        let may_be_slot = true;
+        draft.effects.push(Effect::Set {
+            name,
+            slot,
+            may_be_slot,
+            change,
+        });
         Some(())
     }
 

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use super::directives::Builder;
 use super::fold::fold;
 use super::plan::Plan;
-use super::{Rule, RuleSet, Selector, Step, Target};
+use super::{Effect, Part, Rule, RuleSet, Selector, Step, Target};
 use crate::bits::Bits;
-use crate::engine::stored;
+use crate::engine::{selects, stored};
 use crate::filter::{Filter, Need};
 use crate::seclang::Diagnostic;
 use crate::variables::{STORED, Var};
@@ -82,6 +82,7 @@ pub(super) fn build(builder: Builder<'_>, phases: [Vec<Step>; 5]) -> (RuleSet, V
         found,
         ..
     } = builder;
+    rules.iter_mut().for_each(|rule| settle_tx(rule, &tx_names));
     let filters = filters(&mut rules);
     let phases = phases.map(|steps| table(steps, &rules, &filters));
     let selections = selectors
@@ -110,6 +111,34 @@ pub(super) fn build(builder: Builder<'_>, phases: [Vec<Step>; 5]) -> (RuleSet, V
     };
     rules.plan = fold(&rules, &[]).settle(&rules);
     (rules, found)
+}
+
+/// Finds, now that all names are known, which TX slots selectors and run-time names can be about.
+fn settle_tx(rule: &mut Rule, names: &[Vec<u8>]) {
+    for link in &mut rule.links {
+        for target in link
+            .targets
+            .iter_mut()
+            .filter(|t| t.var == Var::Tx && t.slot.is_none())
+        {
+            let selected = (0_u16..)
+                .zip(names)
+                .filter(|(_, name)| selects(&target.selector, name));
+            target.slots = selected.map(|(slot, _)| slot).collect();
+        }
+        for effect in &mut link.effects {
+            if let Effect::Set {
+                name, may_be_slot, ..
+            } = effect
+            {
+                let prefix = match name.parts.first() {
+                    Some(Part::Literal(text)) => text.to_ascii_lowercase(),
+                    _ => Vec::new(),
+                };
+                *may_be_slot = names.iter().any(|known| known.starts_with(&prefix));
+            }
+        }
+    }
 }
 
 /// Which filter a phase asks.
@@ -200,6 +229,7 @@ fn place(table: &mut PhaseTable, groups: &mut HashMap<String, usize>, at: usize,
                     var: target.var,
                     selector,
                     slot: None,
+                    slots: Box::default(),
                     count: false,
                 },
                 filter: table.filter,

@@ -64,7 +64,12 @@ impl Transaction {
 
     pub(super) fn effect(&mut self, rules: &RuleSet, effect: &Effect) {
         match effect {
-            Effect::Set { name, slot, change } => self.set(rules, name, *slot, change),
+            Effect::Set {
+                name,
+                slot,
+                may_be_slot,
+                change,
+            } => self.set(rules, name, *slot, *may_be_slot, change),
             Effect::Engine(mode) => {
                 // A rule cannot make an engine enforce that its operator set to detect.
                 if self.mode != crate::compile::EngineMode::DetectionOnly
@@ -94,11 +99,16 @@ impl Transaction {
         }
     }
 
-    fn set(&mut self, rules: &RuleSet, name: &Macro, slot: Option<u16>, change: &Change) {
-        let made = match slot {
-            Some(_) => Vec::new(),
-            None => self.expand(rules, name).to_ascii_lowercase(),
-        };
+    fn set(&mut self, rules: &RuleSet, name: &Macro, slot: Option<u16>, may_be_slot: bool, change: &Change) {
+        let mut made = Vec::new();
+        let mut slot = slot;
+        if slot.is_none() {
+            made = self.expand(rules, name);
+            made.make_ascii_lowercase();
+            if may_be_slot {
+                slot = rules.tx_slots.get(&made).copied();
+            }
+        }
         let value = match change {
             Change::Unset => None,
             Change::Set(text) => Some(match text.constant() {
@@ -115,7 +125,7 @@ impl Transaction {
                 };
                 let now = match slot {
                     Some(slot) => self.store.tx_slot(slot),
-                    None => self.store.tx_named(rules, &made),
+                    None => self.store.tx_other_named(&made),
                 };
                 let now = now.map_or(0, |id| integer(self.store.get(id)));
                 let sum = if matches!(change, Change::Add(_)) {
@@ -128,7 +138,7 @@ impl Transaction {
         };
         match slot {
             Some(slot) => self.store.tx_set_slot(slot, value),
-            None => self.store.tx_set(rules, &made, value),
+            None => self.store.tx_other_set(&made, value),
         }
     }
 

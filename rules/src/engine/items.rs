@@ -133,7 +133,7 @@ impl Transaction {
                 items.push(Item::scalar(var, value));
             }
             Var::MatchedVars | Var::MatchedVarsNames => self.matched_values(rules, target, items),
-            Var::Tx => self.tx_values(rules, target, items),
+            Var::Tx => self.tx_values(target, items),
             _ if (var as usize) < COLLECTIONS || !stored(var).0.is_empty() => {
                 each_entry(&self.store, target, |entry, names| {
                     items.push(Item {
@@ -166,7 +166,7 @@ impl Transaction {
         }
     }
 
-    fn tx_values(&mut self, rules: &RuleSet, target: &Target, items: &mut Vec<Item>) {
+    fn tx_values(&self, target: &Target, items: &mut Vec<Item>) {
         let item = |slot: u16, value: Id| Item {
             var: Var::Tx,
             name: Name::Slot(slot),
@@ -176,13 +176,11 @@ impl Transaction {
             items.extend(self.store.tx_slot(slot).map(|value| item(slot, value)));
             return;
         }
-        for (slot, name) in (0_u16..).zip(&rules.tx_names) {
-            if let Some(value) = self.store.tx_slot(slot)
-                && selects(&target.selector, name)
-            {
-                items.push(item(slot, value));
-            }
-        }
+        let set = target
+            .slots
+            .iter()
+            .filter_map(|slot| Some((*slot, self.store.tx_slot(*slot)?)));
+        items.extend(set.map(|(slot, value)| item(slot, value)));
         let others = self
             .store
             .tx_other

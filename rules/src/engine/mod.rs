@@ -17,7 +17,7 @@ use crate::variables::Var;
 use items::Item;
 use store::{Id, Store};
 
-pub(crate) use items::stored;
+pub(crate) use items::{selects, stored};
 
 /// A header: name as sent, value without surrounding white space.
 pub type Field<'a> = (&'a [u8], &'a [u8]);

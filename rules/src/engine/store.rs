@@ -463,12 +463,13 @@ impl Store {
     pub(super) fn tx_named(&self, rules: &RuleSet, name: &[u8]) -> Option<Id> {
         match rules.tx_slots.get(name) {
             Some(slot) => self.tx.get(usize::from(*slot)).copied().flatten(),
-            None => self
-                .tx_other
-                .iter()
-                .find(|e| self.get(e.name) == name)
-                .map(|e| e.value),
+            None => self.tx_other_named(name),
         }
+    }
+
+    pub(super) fn tx_other_named(&self, name: &[u8]) -> Option<Id> {
+        let found = self.tx_other.iter().find(|e| self.get(e.name) == name);
+        found.map(|e| e.value)
     }
 
     pub(super) fn tx_number(&self, rules: &RuleSet, name: &[u8]) -> i64 {
@@ -486,12 +487,8 @@ impl Store {
         }
     }
 
-    /// Sets a TX variable whose name was made at run time.
-    pub(super) fn tx_set(&mut self, rules: &RuleSet, name: &[u8], value: Option<Id>) {
-        if let Some(slot) = rules.tx_slots.get(name) {
-            self.tx_set_slot(*slot, value);
-            return;
-        }
+    /// Sets a TX variable whose name was made at run time and is that of no slot.
+    pub(super) fn tx_other_set(&mut self, name: &[u8], value: Option<Id>) {
         let at = self.tx_other.iter().position(|e| self.get(e.name) == name);
         match (at, value) {
             (Some(at), Some(value)) => {

@@ -30,7 +30,8 @@ const FURTHER_MAX: usize = 4;
 /// Clauses per operator that are kept as masks: one of bytes alone, two with strings. Further ones of bytes alone are
 /// asked last, of the operators that are left.
 const BYTE_SLOTS: usize = 1;
-const SLOTS: usize = 3;
+const STRING_SLOTS: usize = 2;
+const SLOTS: usize = BYTE_SLOTS + STRING_SLOTS;
 /// Lengths that the table of minimum lengths tells apart; longer minima count as this one.
 const LENGTHS: usize = 64;
 
@@ -43,9 +44,9 @@ pub(crate) struct Filter {
     free: Vec<u64>,
     /// Per byte value and byte slot: the operators whose clause the byte satisfies.
     bytes: Vec<u64>,
-    /// Bytes with atoms in the string slots, and what they satisfy.
-    mixed: Vec<(u8, Vec<Effect>)>,
+    /// Bytes that satisfy clauses with strings, and per byte value and string slot: the operators.
     mixed_bytes: ByteMap,
+    mixed: Vec<u64>,
     /// Per length: the operators whose minimum is met.
     lengths: Vec<u64>,
     strings: Strings,
@@ -72,36 +73,23 @@ impl Filter {
             words,
             free: vec![0; SLOTS * words],
             bytes: vec![0; 256 * BYTE_SLOTS * words],
-            mixed: Vec::new(),
             mixed_bytes: ByteMap::default(),
+            mixed: vec![0; 256 * STRING_SLOTS * words],
             lengths: vec![0; LENGTHS * words],
             strings: Strings::default(),
             further: Vec::with_capacity(needs.len()),
             has_further: vec![0; words],
             number: FILTERS_MADE.fetch_add(1, Ordering::Relaxed),
         };
-        let mut mixed: Vec<Vec<Effect>> = vec![Vec::new(); 256];
         let mut atoms: Vec<(Vec<u8>, Effect)> = Vec::new();
         for (number, need) in needs.iter().enumerate() {
-            filter.operator(number, need, &mut mixed, &mut atoms);
-        }
-        for (byte, effects) in (0..=255_u8).zip(mixed) {
-            if !effects.is_empty() {
-                filter.mixed_bytes.insert(byte);
-                filter.mixed.push((byte, effects));
-            }
+            filter.operator(number, need, &mut atoms);
         }
         filter.strings = Strings::new(atoms);
         filter
     }
 
-    fn operator(
-        &mut self,
-        number: usize,
-        need: &Need,
-        mixed: &mut [Vec<Effect>],
-        atoms: &mut Vec<(Vec<u8>, Effect)>,
-    ) {
+    fn operator(&mut self, number: usize, need: &Need, atoms: &mut Vec<(Vec<u8>, Effect)>) {
         let (word, bit) = (number / 64, 1_u64 << (number % 64));
         for length in need.length_min.min(LENGTHS - 1)..LENGTHS {
             if let Some(w) = self.lengths.get_mut(length * self.words + word) {
@@ -144,8 +132,10 @@ impl Filter {
                 operator: u16::try_from(number).unwrap_or(u16::MAX),
             };
             for byte in clause.bytes.iter() {
-                if let Some(effects) = mixed.get_mut(usize::from(byte)) {
-                    effects.push(effect);
+                let row = usize::from(byte) * STRING_SLOTS + slot - BYTE_SLOTS;
+                self.mixed_bytes.insert(byte);
+                if let Some(w) = self.mixed.get_mut(row * self.words + word) {
+                    *w |= bit;
                 }
             }
             atoms.extend(clause.strings.iter().map(|text| (text.clone(), effect)));
@@ -191,6 +181,14 @@ impl Filter {
             left |= *a;
         }
         if left != 0 {
+            for byte in map.intersection(&self.mixed_bytes).iter() {
+                let from = usize::from(byte) * STRING_SLOTS * words;
+                let row = self
+                    .mixed
+                    .get(from..from + STRING_SLOTS * words)
+                    .unwrap_or_default();
+                in_strings.iter_mut().zip(row).for_each(|(a, b)| *a |= b);
+            }
             let mut satisfy = |effect: &Effect| {
                 let slot = usize::from(effect.slot) - BYTE_SLOTS;
                 let operator = usize::from(effect.operator);
@@ -198,10 +196,6 @@ impl Filter {
                     *word |= 1 << (operator % 64);
                 }
             };
-            if map.meets(&self.mixed_bytes) {
-                let present = self.mixed.iter().filter(|(byte, _)| map.contains(*byte));
-                present.flat_map(|(_, effects)| effects).for_each(&mut satisfy);
-            }
             self.strings.find(value, &mut satisfy);
         }
         let (second, third) = in_strings.split_at(words);

@@ -62,6 +62,12 @@ impl ByteMap {
         self.0.iter().zip(&other.0).any(|(a, b)| a & b != 0)
     }
 
+    pub(crate) fn intersection(&self, other: &Self) -> Self {
+        let mut both = *self;
+        both.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a &= b);
+        both
+    }
+
     pub(crate) fn union(&mut self, other: &Self) {
         self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a |= b);
     }

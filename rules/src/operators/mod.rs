@@ -417,6 +417,13 @@ impl Operator {
 }
 
 fn rx_captures(regex: &Regex, value: &[u8], captures: &mut Captures) -> bool {
+    if regex.captures_len() == 1 {
+        let found = regex.find(value);
+        captures
+            .groups
+            .extend(found.map(|found| Some((found.start(), found.end()))));
+        return found.is_some();
+    }
     // Finding first is cheaper: most values do not match, and captures need a slower engine.
     if !regex.is_match(value) {
         return false;
