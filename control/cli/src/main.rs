@@ -2,6 +2,7 @@
 
 mod commands;
 mod demo;
+mod rules_bench;
 mod rules_test;
 
 use std::path::PathBuf;
@@ -116,6 +117,8 @@ enum Rules {
         /// Files, in order; without any the shipped baseline is checked.
         files: Vec<PathBuf>,
     },
+    /// Measure what requests cost.
+    Bench(rules_bench::Bench),
     /// Run a test suite of the go-ftw format in process.
     Test(rules_test::Test),
 }
@@ -133,6 +136,7 @@ fn main() -> ExitCode {
             commands::print(&format!("{:#}", weir_schema::config::json_schema()))
         }
         Command::Rules(Rules::Check { files }) => commands::rules_check(&files, json),
+        Command::Rules(Rules::Bench(bench)) => rules_bench::run(&bench, json),
         Command::Rules(Rules::Test(test)) => rules_test::run(&test, json),
         Command::Completion { shell } => {
             let mut command = <Cli as clap::CommandFactory>::command();

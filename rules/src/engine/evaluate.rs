@@ -107,7 +107,13 @@ impl Transaction {
     }
 
     fn chain(&mut self, rules: &RuleSet, rule: &Rule, index: usize) -> bool {
-        rule.links.iter().all(|link| self.link(rules, link, index))
+        let Some(clock) = self.rule_clock else {
+            return rule.links.iter().all(|link| self.link(rules, link, index));
+        };
+        let start = clock();
+        let matched = rule.links.iter().all(|link| self.link(rules, link, index));
+        self.rule_ns.push((rule.id, clock().saturating_sub(start)));
+        matched
     }
 
     /// Judges every value of one link; its effects run for each that matches.

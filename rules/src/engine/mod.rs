@@ -47,6 +47,8 @@ pub struct Options {
     /// Evaluate every rule on every value, without any optimisation: slow, obvious, and what the optimised evaluation is
     /// tested against.
     pub plain: bool,
+    /// Reads a clock in nanoseconds; with it the report says what each rule that was looked at took.
+    pub rule_clock: Option<fn() -> u64>,
 }
 
 impl Default for Options {
@@ -57,6 +59,7 @@ impl Default for Options {
             now_unix_ms: 0,
             budget: 256 << 20,
             plain: false,
+            rule_clock: None,
         }
     }
 }
@@ -135,6 +138,8 @@ pub struct Report {
     pub score: u32,
     /// Whether the work budget ended the inspection.
     pub budget_exceeded: bool,
+    /// With `Options::rule_clock`: each rule that was looked at, and nanoseconds.
+    pub rule_ns: Vec<(u64, u64)>,
 }
 
 /// One request and its response on their way through the rules.
@@ -145,6 +150,8 @@ pub struct Transaction {
     unique_id: u128,
     now_unix_ms: u64,
     plain: bool,
+    rule_clock: Option<fn() -> u64>,
+    rule_ns: Vec<(u64, u64)>,
     /// The value that matched last, and all that the last matching link found.
     matched: Option<Item>,
     hits: Vec<Item>,
@@ -210,6 +217,7 @@ impl Transaction {
             matches: std::mem::take(&mut self.matches),
             score: u32::try_from(score.max(0)).unwrap_or(u32::MAX),
             budget_exceeded: self.exceeded,
+            rule_ns: std::mem::take(&mut self.rule_ns),
         }
     }
 }

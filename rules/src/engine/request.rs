@@ -36,6 +36,8 @@ impl Transaction {
             unique_id: options.unique_id,
             now_unix_ms: options.now_unix_ms,
             plain: options.plain,
+            rule_clock: options.rule_clock,
+            rule_ns: Vec::new(),
             matched: None,
             hits: Vec::new(),
             new_hits: Vec::new(),

@@ -2,6 +2,9 @@
 
 mod address;
 mod bytes;
+#[cfg(test)]
+mod tests;
+mod verify;
 
 use std::path::Path;
 
@@ -46,6 +49,7 @@ pub(crate) enum Operator {
     Never,
     Rx(Regex),
     Phrases(AhoCorasick),
+    Verify(verify::Number, Regex),
     Number(Order, Macro),
     Text(Text, Macro),
     DetectSqli,
@@ -82,6 +86,10 @@ pub(crate) const NAMES: &[&str] = &[
     "validateByteRange",
     "validateUrlEncoding",
     "validateUtf8Encoding",
+    "verifyCC",
+    "verifyCPF",
+    "verifySSN",
+    "verifySVNR",
     "within",
 ];
 
@@ -272,6 +280,10 @@ pub(crate) fn build(
                 operator: Operator::Rx(compile(&hir)?),
             })
         }),
+        "verifycc" => verify(verify::Number::Card, argument),
+        "verifycpf" => verify(verify::Number::Cpf, argument),
+        "verifyssn" => verify(verify::Number::Ssn, argument),
+        "verifysvnr" => verify(verify::Number::Svnr, argument),
         "pm" => phrases(&pm_words(argument)),
         "pmfromfile" | "pmf" => file(argument, folder, files).and_then(|words| phrases(&words)),
         "detectsqli" => Ok(Operator::DetectSqli.into()),
@@ -306,6 +318,14 @@ const TEXTS: &[(&str, Text)] = &[
     ("strmatch", Text::Strmatch),
     ("within", Text::Within),
 ];
+
+fn verify(number: verify::Number, pattern: &str) -> Result<Built, String> {
+    let hir = parse_regex(pattern)?;
+    Ok(Built {
+        need: Some(filter::of_hir(&hir)),
+        operator: Operator::Verify(number, compile(&hir)?),
+    })
+}
 
 fn networks<'a>(list: impl Iterator<Item = &'a str>) -> Result<Built, String> {
     let all: Result<Vec<Network>, String> = list.map(|n| Network::parse(n.trim())).collect();
@@ -390,6 +410,13 @@ impl Operator {
                     true
                 }
             },
+            Self::Verify(number, regex) => {
+                let found = verify::find(*number, regex, value);
+                if let (Some(range), Some(captures)) = (found, captures) {
+                    captures.groups.push(Some(range));
+                }
+                found.is_some()
+            }
             Self::Number(order, _) => order.holds(integer(value), integer(argument)),
             Self::Text(text, _) => text.holds(value, argument),
             Self::DetectSqli => {
