@@ -54,8 +54,12 @@ impl Bits {
         })
     }
 
-    pub(crate) fn union(&mut self, other: &Self) {
-        self.or(&other.0);
+    /// Adds every member of another set, whose bound may be larger.
+    pub(crate) fn absorb(&mut self, other: &Self) {
+        if self.0.len() < other.0.len() {
+            self.0.resize(other.0.len(), 0);
+        }
+        self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a |= b);
     }
 
     pub(crate) fn subtract(&mut self, other: &Self) {
@@ -65,11 +69,6 @@ impl Bits {
     /// Whether the two sets have a member in common.
     pub(crate) fn meets(&self, other: &Self) -> bool {
         self.0.iter().zip(&other.0).any(|(a, b)| a & b != 0)
-    }
-
-    /// Adds every member of `words`.
-    pub(crate) fn or(&mut self, words: &[u64]) {
-        self.0.iter_mut().zip(words).for_each(|(a, b)| *a |= b);
     }
 
     /// Adds what is both in `words` and in `filter`.

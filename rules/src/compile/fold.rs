@@ -13,8 +13,11 @@
 //! The plain evaluation runs all of them; the tests compare both.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::{Change, Disruptive, Effect, Link, Macro, Part, Plan, Rule, RuleSet, Selector, Step};
+use super::{
+    BASE, Change, Disruptive, Effect, Link, Macro, Part, Plan, Program, Rule, Selector, Step, Target,
+};
 use crate::bits::Bits;
 use crate::operators::Operator;
 use crate::transformations::TABLE;
@@ -23,18 +26,33 @@ use crate::variables::Var;
 /// A TX variable's value: `None` while unset.
 type Known = Option<Vec<u8>>;
 
+/// What an overlay puts around the rules.
+#[derive(Debug, Default)]
+pub(super) struct Surroundings<'a> {
+    /// TX variables that every transaction begins with, and that rules do not change.
+    pub(super) pinned: Vec<(u16, Vec<u8>)>,
+    /// Own rules that run before and after.
+    pub(super) before: Option<&'a Program>,
+    pub(super) after: Option<&'a Program>,
+    /// Rules that do not run.
+    pub(super) removed: Bits,
+    /// Targets that are taken away from rules.
+    pub(super) excluded: &'a [(Bits, Arc<Target>)],
+}
+
 struct Folder<'a> {
-    rules: &'a RuleSet,
+    rules: &'a Program,
     /// What is known about each slot; absent: nothing.
     tx: HashMap<u16, Known>,
     /// Slots that undecided rules of this phase have read so far; `None`: perhaps all.
     read: Option<Bits>,
     /// Selections of rules that undecided rules so far may switch off.
-    removals: Vec<usize>,
+    removals: Vec<&'a Bits>,
+    around: &'a Surroundings<'a>,
 }
 
-/// Decides what can be decided. `initial` are TX variables that every transaction begins with.
-pub(super) fn fold(rules: &RuleSet, initial: &[(u16, Vec<u8>)]) -> Plan {
+/// Decides what can be decided.
+pub(super) fn fold(rules: &Program, around: &Surroundings<'_>) -> Plan {
     let mut folder = Folder {
         rules,
         tx: (0..u16::try_from(rules.tx_names.len()).unwrap_or(u16::MAX))
@@ -42,22 +60,25 @@ pub(super) fn fold(rules: &RuleSet, initial: &[(u16, Vec<u8>)]) -> Plan {
             .collect(),
         read: None,
         removals: Vec::new(),
+        around,
     };
-    for (slot, value) in initial {
+    for (slot, value) in &around.pinned {
         folder.tx.insert(*slot, Some(value.clone()));
     }
-    let mut plan = Plan::everything(rules, initial);
-    if stale_matches_are_read(rules) {
-        return plan;
-    }
+    let mut plan = Plan::everything(rules, &around.pinned);
+    let programs = [around.before, Some(rules), around.after];
+    let decides = !programs.into_iter().flatten().any(stale_matches_are_read);
     for phase in 0..rules.phases.len() {
-        folder.phase(phase, &mut plan);
+        folder.drop_removed(phase, &mut plan);
+        if decides {
+            folder.phase(phase, &mut plan);
+        }
     }
     plan
 }
 
 /// Whether a rule can see what an earlier, perhaps decided, rule has matched.
-fn stale_matches_are_read(rules: &RuleSet) -> bool {
+fn stale_matches_are_read(rules: &Program) -> bool {
     let matched = |var: Var| {
         matches!(
             var,
@@ -104,7 +125,32 @@ struct Outcome {
     writes: Vec<(u16, Known)>,
 }
 
-impl Folder<'_> {
+impl<'a> Folder<'a> {
+    fn drop_removed(&self, phase: usize, plan: &mut Plan) {
+        let steps = self.rules.phases.get(phase).map(|table| table.steps.as_slice());
+        for (at, step) in steps.unwrap_or_default().iter().enumerate() {
+            if matches!(step, Step::Rule(index) if self.around.removed.contains(*index)) {
+                plan.drop_step(phase, at);
+            }
+        }
+    }
+
+    /// Notes what all own rules of a phase may do.
+    fn own_rules(&mut self, program: Option<&'a Program>, phase: usize) -> bool {
+        let mut may_end = false;
+        for rule in program
+            .into_iter()
+            .flat_map(|p| &p.rules)
+            .filter(|r| r.phase == phase)
+        {
+            may_end |= rule.disruptive != Disruptive::Pass;
+            if let Some(program) = program {
+                self.undecided(rule, program);
+            }
+        }
+        may_end
+    }
+
     fn phase(&mut self, phase: usize, plan: &mut Plan) {
         let Some(table) = self.rules.phases.get(phase) else {
             return;
@@ -112,7 +158,8 @@ impl Folder<'_> {
         self.read = Some(Bits::empty(self.rules.tx_names.len()));
         let mut writes: Vec<(u16, Known)> = Vec::new();
         // Steps before this one may be jumped over by an undecided rule.
-        let mut uncertain_until = 0;
+        let may_end = self.own_rules(self.around.before, phase);
+        let mut uncertain_until = if may_end { usize::MAX } else { 0 };
         let mut targets: Vec<usize> = Vec::new();
         let mut at = 0;
         while let Some(step) = table.steps.get(at) {
@@ -122,9 +169,12 @@ impl Folder<'_> {
             let Some(rule) = self.rules.rules.get(*index) else {
                 continue;
             };
+            if self.around.removed.contains(*index) {
+                continue;
+            }
             let outcome = self.decide(rule, *index, here < uncertain_until);
             let Some(outcome) = outcome else {
-                self.undecided(rule);
+                self.undecided(rule, self.rules);
                 targets.extend(rule.jump);
                 if let Some(jump) = rule.jump {
                     uncertain_until = uncertain_until.max(jump);
@@ -140,7 +190,7 @@ impl Folder<'_> {
                 let kept = self.outlives_its_gate(*index, table.steps.get(at..end).unwrap_or_default());
                 if entered || kept || !outcome.writes.is_empty() {
                     // The gate runs; whether it jumps is known, but the rules behind it stay.
-                    self.undecided(rule);
+                    self.undecided(rule, self.rules);
                     uncertain_until = uncertain_until.max(end);
                     targets.push(end);
                     continue;
@@ -157,15 +207,12 @@ impl Folder<'_> {
             }
         }
         plan.set_writes(phase, writes);
+        self.own_rules(self.around.after, phase);
     }
 
     /// Whether a `ctl` may switch off the gate, but not every rule behind it.
     fn outlives_its_gate(&self, gate: usize, steps: &[Step]) -> bool {
-        let selections = self
-            .removals
-            .iter()
-            .filter_map(|at| self.rules.selections.get(*at));
-        let mut hit = selections.filter(|selection| selection.contains(gate));
+        let mut hit = self.removals.iter().filter(|selection| selection.contains(gate));
         hit.any(|selection| {
             steps
                 .iter()
@@ -175,6 +222,9 @@ impl Folder<'_> {
 
     /// What the rule does, if it is known and can be done when the phase begins.
     fn decide(&self, rule: &Rule, index: usize, uncertain: bool) -> Option<Outcome> {
+        if self.around.excluded.iter().any(|(on, _)| on.contains(index)) {
+            return None;
+        }
         let mut tx: HashMap<u16, Known> = HashMap::new();
         let mut matched = true;
         for link in &rule.links {
@@ -187,11 +237,7 @@ impl Folder<'_> {
             return None;
         }
         let writes: Vec<(u16, Known)> = tx.into_iter().collect();
-        let removable = self
-            .removals
-            .iter()
-            .filter_map(|at| self.rules.selections.get(*at))
-            .any(|selection| selection.contains(index));
+        let removable = self.removals.iter().any(|selection| selection.contains(index));
         let seen = |slot: u16| {
             self.read
                 .as_ref()
@@ -267,9 +313,15 @@ impl Folder<'_> {
                     Some(sum.to_string().into_bytes())
                 }
             };
-            tx.insert(slot, value);
+            if !self.is_pinned(slot) {
+                tx.insert(slot, value);
+            }
         }
         Some(())
+    }
+
+    fn is_pinned(&self, slot: u16) -> bool {
+        self.around.pinned.iter().any(|(pinned, _)| *pinned == slot)
     }
 
     fn value(&self, slot: u16, tx: &HashMap<u16, Known>) -> Option<Known> {
@@ -289,7 +341,7 @@ impl Folder<'_> {
     }
 
     /// Notes what a rule that runs may read, write and switch off.
-    fn undecided(&mut self, rule: &Rule) {
+    fn undecided(&mut self, rule: &Rule, program: &'a Program) {
         for link in &rule.links {
             for target in link.targets.iter().filter(|t| t.var == Var::Tx) {
                 match target.slot {
@@ -313,10 +365,15 @@ impl Folder<'_> {
                     Effect::Set { slot: Some(slot), .. } => {
                         // What is added to was read.
                         self.reads(*slot);
-                        self.tx.remove(slot);
+                        if !self.is_pinned(*slot) {
+                            self.tx.remove(slot);
+                        }
                     }
                     Effect::Set { name, .. } => self.may_write(name),
-                    Effect::RemoveRules(which) => self.removals.push(*which),
+                    Effect::RemoveRules(which) => {
+                        let all = program.selections.get(*which);
+                        self.removals.extend(all.and_then(|all| all.get(BASE)));
+                    }
                     _ => {}
                 }
             }
@@ -349,7 +406,7 @@ impl Folder<'_> {
             _ => Vec::new(),
         };
         for (slot, known) in (0_u16..).zip(&self.rules.tx_names) {
-            if known.starts_with(&prefix) {
+            if known.starts_with(&prefix) && !self.is_pinned(slot) {
                 self.reads(slot);
                 self.tx.remove(&slot);
             }

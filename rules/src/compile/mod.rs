@@ -3,6 +3,7 @@
 mod directives;
 mod fold;
 mod macros;
+mod overlay;
 mod plan;
 mod rule;
 mod tables;
@@ -13,7 +14,9 @@ use std::sync::Arc;
 
 use regex_automata::meta::Regex;
 
+use fold::{Surroundings, fold};
 pub(crate) use macros::{Macro, Part};
+pub use overlay::{Overlay, RuleChoice};
 pub(crate) use plan::Plan;
 pub(crate) use tables::{PhaseTable, SourceGroup};
 
@@ -41,9 +44,27 @@ pub(crate) enum EngineMode {
     Off,
 }
 
-/// A compiled set of rules; immutable.
+/// A compiled set of rules; immutable. Sets with the same base share it: see [`RuleSet::with_overlay`].
 #[derive(Debug)]
 pub struct RuleSet {
+    /// What runs, in order: own rules before the base, the base, own rules after it.
+    pub(crate) programs: [Option<Arc<Program>>; PROGRAMS],
+    /// What of the base is left to do per transaction.
+    pub(crate) plan: Plan,
+    /// Rules of the base that the overlay switches off.
+    pub(crate) removed: Bits,
+    /// Targets that the overlay takes away from rules of the base.
+    pub(crate) excluded: Vec<(Bits, Arc<Target>)>,
+    /// TX slots that rules do not change, because the overlay sets them.
+    pub(crate) pinned: Bits,
+    pub(crate) settings: Settings,
+    /// All TX slots.
+    pub(crate) tx_count: usize,
+}
+
+/// Rule files that are compiled together.
+#[derive(Debug)]
+pub(crate) struct Program {
     pub(crate) rules: Vec<Rule>,
     /// The way through the rules of each phase.
     pub(crate) phases: [PhaseTable; 5],
@@ -51,16 +72,20 @@ pub struct RuleSet {
     pub(crate) filters: [Filter; 2],
     /// Variables that have a value in every transaction, as bits.
     pub(crate) vars_made: u64,
-    /// Sets of rules that `ctl` actions name.
-    pub(crate) selections: Vec<Bits>,
+    /// Sets of rules that `ctl` actions name, per program of the set.
+    pub(crate) selections: Vec<[Bits; PROGRAMS]>,
+    /// The first of its own TX slots; those below are the base's.
+    pub(crate) tx_first: u16,
     pub(crate) tx_names: Vec<Vec<u8>>,
     pub(crate) tx_slots: HashMap<Vec<u8>, u16>,
     /// Sequences of rows of the transformation table; index 0 is the empty one.
     pub(crate) chains: Vec<Chain>,
     pub(crate) settings: Settings,
-    /// What is left to do per transaction.
-    pub(crate) plan: Plan,
 }
+
+/// Programs of a set, and which of them is the base.
+pub(crate) const PROGRAMS: usize = 3;
+pub(crate) const BASE: usize = 1;
 
 /// A sequence of transformations.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -203,17 +228,30 @@ impl RuleSelector {
     }
 }
 
+impl Program {
+    fn has_phase(&self, phase: usize) -> bool {
+        let is_rule = |step: &Step| matches!(step, Step::Rule(_));
+        self.phases
+            .get(phase)
+            .is_some_and(|table| table.steps.iter().any(is_rule))
+    }
+}
+
 impl RuleSet {
     /// The number of rules; a chain counts as one.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.rules.len()
+        self.programs
+            .iter()
+            .flatten()
+            .map(|program| program.rules.len())
+            .sum()
     }
 
     /// Whether there is no rule at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rules.is_empty()
+        self.len() == 0
     }
 
     /// Whether any rule judges the request body.
@@ -229,10 +267,25 @@ impl RuleSet {
     }
 
     pub(crate) fn has_phase(&self, phase: usize) -> bool {
-        let is_rule = |step: &Step| matches!(step, Step::Rule(_));
-        self.phases
-            .get(phase)
-            .is_some_and(|table| table.steps.iter().any(is_rule))
+        self.programs
+            .iter()
+            .flatten()
+            .any(|program| program.has_phase(phase))
+    }
+
+    /// The name of a TX slot.
+    pub(crate) fn tx_name(&self, slot: u16) -> &[u8] {
+        let owner = self.programs.iter().flatten().find_map(|program| {
+            let own = slot.checked_sub(program.tx_first)?;
+            program.tx_names.get(usize::from(own))
+        });
+        owner.map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The TX slot of a name in lower case.
+    pub(crate) fn tx_slot(&self, name: &[u8]) -> Option<u16> {
+        let known = |program: &Arc<Program>| program.tx_slots.get(name).copied();
+        self.programs.iter().flatten().find_map(known)
     }
 }
 
@@ -245,13 +298,23 @@ pub fn compile(sources: &[Source], files: &dyn Files) -> Result<Compiled, Vec<Di
     for source in sources {
         builder.source(source, 0);
     }
-    let (rules, found) = builder.finish();
+    let (program, found) = builder.finish();
     if found.iter().any(|d| d.severity == Severity::Error) {
         return Err(found
             .into_iter()
             .filter(|d| d.severity == Severity::Error)
             .collect());
     }
+    let plan = fold(&program, &Surroundings::default()).settle(&program);
+    let rules = RuleSet {
+        settings: program.settings.clone(),
+        tx_count: program.tx_names.len(),
+        programs: [None, Some(Arc::new(program)), None],
+        plan,
+        removed: Bits::default(),
+        excluded: Vec::new(),
+        pinned: Bits::default(),
+    };
     Ok(Compiled {
         rules: Arc::new(rules),
         warnings: found,

@@ -1,6 +1,6 @@
 //! What of a rule set is left to do per transaction.
 
-use super::{RuleSet, Step};
+use super::{Program, Step};
 use crate::bits::Bits;
 
 /// Which steps run, and the TX variables that are set without running any.
@@ -18,7 +18,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// The plan that leaves nothing out.
-    pub(super) fn everything(rules: &RuleSet, initial: &[(u16, Vec<u8>)]) -> Self {
+    pub(super) fn everything(rules: &Program, initial: &[(u16, Vec<u8>)]) -> Self {
         let bound = |phase: usize| rules.phases.get(phase).map_or(0, |table| table.steps.len());
         Self {
             dropped: std::array::from_fn(|phase| Bits::empty(bound(phase))),
@@ -43,7 +43,7 @@ impl Plan {
     }
 
     /// Finds the operators that are still asked for.
-    pub(super) fn settle(mut self, rules: &RuleSet) -> Self {
+    pub(super) fn settle(mut self, rules: &Program) -> Self {
         let mut live: [Bits; 2] =
             std::array::from_fn(|which| Bits::empty(rules.filters.get(which).map_or(0, |f| f.words() * 64)));
         for (phase, table) in rules.phases.iter().enumerate() {

@@ -169,6 +169,12 @@ impl Builder<'_> {
         if id == 0 {
             self.found
                 .push(place.error("missing_id", "every rule needs an `id`"));
+        } else if self
+            .base
+            .is_some_and(|base| base.rules.iter().any(|rule| rule.id == id))
+        {
+            self.found
+                .push(place.error("duplicate_id", format!("rule {id} is already in the shared set")));
         } else if let Some(first) = self
             .ids
             .insert(id, format!("{}:{}", place.path.display(), place.line))

@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 
 use super::directives::Builder;
-use super::fold::fold;
-use super::plan::Plan;
-use super::{Effect, Part, Rule, RuleSet, Selector, Step, Target};
+use super::{BASE, Effect, PROGRAMS, Part, Program, Rule, RuleSelector, Selector, Step, Target};
 use crate::bits::Bits;
 use crate::engine::{selects, stored};
 use crate::filter::{Filter, Need};
@@ -71,9 +69,12 @@ fn made() -> u64 {
     all.iter().fold(0, |bits, var| bits | 1 << (*var as u64))
 }
 
-pub(super) fn build(builder: Builder<'_>, phases: [Vec<Step>; 5]) -> (RuleSet, Vec<Diagnostic>) {
+pub(super) fn build(builder: Builder<'_>, phases: [Vec<Step>; 5]) -> (Program, Vec<Diagnostic>) {
     let Builder {
         mut rules,
+        base,
+        place,
+        tx_first,
         tx_names,
         tx_slots,
         chains,
@@ -82,49 +83,63 @@ pub(super) fn build(builder: Builder<'_>, phases: [Vec<Step>; 5]) -> (RuleSet, V
         found,
         ..
     } = builder;
-    rules.iter_mut().for_each(|rule| settle_tx(rule, &tx_names));
-    let filters = filters(&mut rules);
+    let mut names: Vec<(u16, &[u8])> = Vec::new();
+    let base_names = base.map(|base| base.tx_names.as_slice()).unwrap_or_default();
+    names.extend((0_u16..).zip(base_names.iter().map(Vec::as_slice)));
+    names.extend((tx_first..).zip(tx_names.iter().map(Vec::as_slice)));
+    rules.iter_mut().for_each(|rule| settle_tx(rule, &names));
+    // Own rules beside a base are few: they are looked at without a filter.
+    let filters = match base {
+        None => filters(&mut rules),
+        Some(_) => [Filter::new(&[]), Filter::new(&[])],
+    };
     let phases = phases.map(|steps| table(steps, &rules, &filters));
     let selections = selectors
         .iter()
         .map(|selector| {
-            let mut selected = Bits::empty(rules.len());
-            let all = rules
-                .iter()
-                .enumerate()
-                .filter(|(_, rule)| selector.selects(rule));
-            all.for_each(|(at, _)| selected.insert(at));
-            selected
+            std::array::from_fn(|at| match base {
+                _ if at == place => selected(selector, &rules),
+                Some(base) if at == BASE => selected(selector, &base.rules),
+                _ => Bits::default(),
+            })
         })
-        .collect();
-    let mut rules = RuleSet {
+        .collect::<Vec<[Bits; PROGRAMS]>>();
+    let program = Program {
         rules,
         phases,
         filters,
         vars_made: made(),
         selections,
+        tx_first,
         tx_names,
         tx_slots,
         chains,
         settings,
-        plan: Plan::default(),
     };
-    rules.plan = fold(&rules, &[]).settle(&rules);
-    (rules, found)
+    (program, found)
+}
+
+/// The rules that a selector is about.
+pub(super) fn selected(selector: &RuleSelector, rules: &[Rule]) -> Bits {
+    let mut selected = Bits::empty(rules.len());
+    let all = rules
+        .iter()
+        .enumerate()
+        .filter(|(_, rule)| selector.selects(rule));
+    all.for_each(|(at, _)| selected.insert(at));
+    selected
 }
 
 /// Finds, now that all names are known, which TX slots selectors and run-time names can be about.
-fn settle_tx(rule: &mut Rule, names: &[Vec<u8>]) {
+fn settle_tx(rule: &mut Rule, names: &[(u16, &[u8])]) {
     for link in &mut rule.links {
         for target in link
             .targets
             .iter_mut()
             .filter(|t| t.var == Var::Tx && t.slot.is_none())
         {
-            let selected = (0_u16..)
-                .zip(names)
-                .filter(|(_, name)| selects(&target.selector, name));
-            target.slots = selected.map(|(slot, _)| slot).collect();
+            let selected = names.iter().filter(|(_, name)| selects(&target.selector, name));
+            target.slots = selected.map(|(slot, _)| *slot).collect();
         }
         for effect in &mut link.effects {
             if let Effect::Set {
@@ -135,7 +150,7 @@ fn settle_tx(rule: &mut Rule, names: &[Vec<u8>]) {
                     Some(Part::Literal(text)) => text.to_ascii_lowercase(),
                     _ => Vec::new(),
                 };
-                *may_be_slot = names.iter().any(|known| known.starts_with(&prefix));
+                *may_be_slot = names.iter().any(|(_, known)| known.starts_with(&prefix));
             }
         }
     }

@@ -8,25 +8,26 @@
 //! answers the value itself (`transformations::triggered`). Asking for more candidates than needed is harmless, so the
 //! untransformed values are asked for all rules of their target together.
 
-use super::Transaction;
 use super::items::{Item, each_entry, stored};
 use super::store::Id;
+use super::{Transaction, View};
 use crate::bits::Bits;
-use crate::compile::{PhaseTable, RuleSet, SourceGroup};
+use crate::compile::{BASE, PhaseTable, SourceGroup};
 use crate::filter::Filter;
 
 impl Transaction {
-    pub(super) fn active(&mut self, rules: &RuleSet, table: &PhaseTable, phase: usize) -> Bits {
+    pub(super) fn active(&mut self, rules: View<'_>, table: &PhaseTable, phase: usize) -> Bits {
         let mut active = table.always.clone();
-        let present = self.store.present() | rules.vars_made;
+        let present = self.store.present() | rules.program.vars_made;
         for (step, vars) in &table.conditional {
             if vars & present != 0 {
                 active.insert(*step);
             }
         }
-        if let (Some(filter), Some(live)) =
-            (rules.filters.get(table.filter), rules.plan.live.get(table.filter))
-        {
+        if let (Some(filter), Some(live)) = (
+            rules.program.filters.get(table.filter),
+            rules.set.plan.live.get(table.filter),
+        ) {
             let mut found = Bits::empty(filter.words() * 64);
             for source in &table.sources {
                 if source.vars & present != 0 && source.operators.meets(live) {
@@ -39,12 +40,14 @@ impl Transaction {
                 }
             }
         }
-        rules.plan.keep(phase, &mut active);
+        if rules.which == BASE {
+            rules.set.plan.keep(phase, &mut active);
+        }
         active
     }
 
     /// Adds to `found` the operators that may match a value of the source.
-    fn ask(&mut self, rules: &RuleSet, filter: &Filter, live: &Bits, source: &SourceGroup, found: &mut Bits) {
+    fn ask(&mut self, rules: View<'_>, filter: &Filter, live: &Bits, source: &SourceGroup, found: &mut Bits) {
         let which = source.filter;
         let mut ids = std::mem::take(&mut self.ids);
         ids.clear();
@@ -56,7 +59,7 @@ impl Transaction {
                 .add_candidates(filter, which, *id, &source.operators, found);
         }
         for (chain, multi_match, operators) in &source.chains {
-            let Some(chain) = rules.chains.get(usize::from(*chain)) else {
+            let Some(chain) = rules.program.chains.get(usize::from(*chain)) else {
                 continue;
             };
             if chain.mask & triggered == 0 || !operators.meets(live) {
@@ -79,7 +82,7 @@ impl Transaction {
         self.ids = ids;
     }
 
-    fn source_values(&mut self, rules: &RuleSet, source: &SourceGroup, ids: &mut Vec<Id>) {
+    fn source_values(&mut self, rules: View<'_>, source: &SourceGroup, ids: &mut Vec<Id>) {
         if stored(source.target.var).0.is_empty() {
             let mut items: Vec<Item> = Vec::new();
             self.collect(rules, &source.target, &mut items);

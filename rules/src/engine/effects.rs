@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use super::items::stored;
 use super::store::Id;
-use super::{RuleMatch, Transaction};
-use crate::bits::Bits;
-use crate::compile::{Change, Effect, Macro, Part, Rule, RuleSet};
+use super::{RuleMatch, Transaction, View};
+use crate::compile::{Change, Effect, Macro, Part, Rule};
 use crate::operators::integer;
 use crate::variables::Var;
 
@@ -16,7 +15,7 @@ const LOG_TEXT_MAX: usize = 2048;
 
 impl Transaction {
     /// Expands a text; what is not set is empty.
-    pub(super) fn expand(&mut self, rules: &RuleSet, text: &Macro) -> Vec<u8> {
+    pub(super) fn expand(&mut self, rules: View<'_>, text: &Macro) -> Vec<u8> {
         let mut out = Vec::new();
         for part in &text.parts {
             match part {
@@ -62,7 +61,7 @@ impl Transaction {
         self.scalar(var)
     }
 
-    pub(super) fn effect(&mut self, rules: &RuleSet, effect: &Effect) {
+    pub(super) fn effect(&mut self, rules: View<'_>, effect: &Effect) {
         match effect {
             Effect::Set {
                 name,
@@ -84,30 +83,32 @@ impl Transaction {
             }
             Effect::ForceRequestBody(on) => self.force_body = *on,
             Effect::RemoveRules(which) => {
-                if let Some(selected) = rules.selections.get(*which) {
-                    if self.removed.is_empty() {
-                        self.removed = Bits::empty(rules.rules.len());
+                if let Some(selected) = rules.program.selections.get(*which) {
+                    for (removed, selected) in self.removed.iter_mut().zip(selected) {
+                        removed.absorb(selected);
                     }
-                    self.removed.union(selected);
                 }
             }
             Effect::RemoveTarget(which, target) => {
-                if let Some(selected) = rules.selections.get(*which) {
+                if let Some(selected) = rules.program.selections.get(*which) {
                     self.excluded.push((selected.clone(), Arc::clone(target)));
                 }
             }
         }
     }
 
-    fn set(&mut self, rules: &RuleSet, name: &Macro, slot: Option<u16>, may_be_slot: bool, change: &Change) {
+    fn set(&mut self, rules: View<'_>, name: &Macro, slot: Option<u16>, may_be_slot: bool, change: &Change) {
         let mut made = Vec::new();
         let mut slot = slot;
         if slot.is_none() {
             made = self.expand(rules, name);
             made.make_ascii_lowercase();
             if may_be_slot {
-                slot = rules.tx_slots.get(&made).copied();
+                slot = rules.set.tx_slot(&made);
             }
+        }
+        if slot.is_some_and(|slot| rules.set.pinned.contains(usize::from(slot))) {
+            return;
         }
         let value = match change {
             Change::Unset => None,
@@ -142,7 +143,7 @@ impl Transaction {
         }
     }
 
-    pub(super) fn record(&mut self, rules: &RuleSet, rule: &Rule) {
+    pub(super) fn record(&mut self, rules: View<'_>, rule: &Rule) {
         let mut text = |text: &Option<Macro>| {
             let bytes = text.as_ref().map(|t| self.expand(rules, t)).unwrap_or_default();
             String::from_utf8_lossy(bytes.get(..LOG_TEXT_MAX).unwrap_or(&bytes)).into_owned()

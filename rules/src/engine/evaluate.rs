@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::items::{Item, selects};
 use super::store::Id;
-use super::{Transaction, Verdict};
+use super::{Transaction, Verdict, View};
 use crate::bits::Bits;
-use crate::compile::{Disruptive, EngineMode, Link, Macro, Rule, RuleSet, Step, Target};
+use crate::compile::{BASE, Disruptive, EngineMode, Link, Macro, Rule, Step, Target};
 use crate::operators::{Captures, Operator};
 
 impl Transaction {
@@ -21,7 +21,19 @@ impl Transaction {
             return Verdict::Continue;
         }
         let rules = Arc::clone(&self.rules);
-        let verdict = self.steps(&rules, phase);
+        let mut verdict = Verdict::Continue;
+        for (which, program) in rules.programs.iter().enumerate() {
+            let Some(program) = program else { continue };
+            let view = View {
+                set: &rules,
+                program,
+                which,
+            };
+            if let Err(end) = self.steps(view, phase) {
+                verdict = end;
+                break;
+            }
+        }
         if self.exceeded && self.mode == EngineMode::On && verdict == Verdict::Continue && !logging {
             let verdict = Verdict::Deny {
                 status: 503,
@@ -34,38 +46,44 @@ impl Transaction {
         verdict
     }
 
-    fn steps(&mut self, rules: &RuleSet, phase: usize) -> Verdict {
-        let Some(table) = rules.phases.get(phase) else {
-            return Verdict::Continue;
+    /// Runs the rules of one program. An error is the verdict with which the phase is over.
+    fn steps(&mut self, rules: View<'_>, phase: usize) -> Result<(), Verdict> {
+        let Some(table) = rules.program.phases.get(phase) else {
+            return Ok(());
         };
+        let is_base = rules.which == BASE;
         let active = if self.plain {
             Bits::all(table.steps.len())
         } else {
-            for (slot, value) in rules.plan.writes(phase) {
+            for (slot, value) in rules.set.plan.writes(phase).iter().filter(|_| is_base) {
                 let id = value.as_ref().map(|value| self.store.add(value));
                 self.store.tx_set_slot(*slot, id);
             }
             self.active(rules, table, phase)
         };
+        let mut at = 0;
         if self.store.budget == 0 {
             self.exceeded = true;
-            return Verdict::Continue;
+            return Err(Verdict::Continue);
         }
-        let mut at = 0;
         while let Some(next) = active.next(at) {
             at = next + 1;
             let Some(Step::Rule(index)) = table.steps.get(next).copied() else {
                 continue;
             };
-            let Some(rule) = rules.rules.get(index) else {
+            let Some(rule) = rules.program.rules.get(index) else {
                 continue;
             };
-            if self.removed.contains(index) {
+            let switched_off = self
+                .removed
+                .get(rules.which)
+                .is_some_and(|off| off.contains(index));
+            if switched_off || (is_base && rules.set.removed.contains(index)) {
                 continue;
             }
             if self.store.budget == 0 {
                 self.exceeded = true;
-                return Verdict::Continue;
+                return Err(Verdict::Continue);
             }
             if !self.chain(rules, rule, index) {
                 continue;
@@ -73,40 +91,44 @@ impl Transaction {
             if rule.log {
                 self.record(rules, rule);
             }
-            if self.mode == EngineMode::Off {
-                return Verdict::Continue;
-            }
-            match rule.disruptive {
-                Disruptive::Pass => {}
-                Disruptive::AllowPhase => return Verdict::Continue,
-                Disruptive::AllowRequest => {
-                    self.allowed_until = self.allowed_until.max(2);
-                    return Verdict::Continue;
-                }
-                Disruptive::AllowAll => {
-                    self.allowed_until = 4;
-                    return Verdict::Continue;
-                }
-                Disruptive::Deny if self.mode == EngineMode::On && phase != 4 => {
-                    let verdict = Verdict::Deny {
-                        status: rule.status,
-                        rule: rule.id,
-                        phase: phase_number(phase),
-                    };
-                    self.ended = Some(verdict.clone());
-                    return verdict;
-                }
-                Disruptive::Deny => {}
-            }
+            self.decide(rule, phase)?;
             if let Some(jump) = rule.jump {
                 at = at.max(jump);
             }
             at = skip(&table.steps, at, rule.skip);
         }
-        Verdict::Continue
+        Ok(())
     }
 
-    fn chain(&mut self, rules: &RuleSet, rule: &Rule, index: usize) -> bool {
+    /// What a matching rule says about the rest of the phase.
+    fn decide(&mut self, rule: &Rule, phase: usize) -> Result<(), Verdict> {
+        if self.mode == EngineMode::Off {
+            return Err(Verdict::Continue);
+        }
+        match rule.disruptive {
+            Disruptive::AllowPhase => Err(Verdict::Continue),
+            Disruptive::AllowRequest => {
+                self.allowed_until = self.allowed_until.max(2);
+                Err(Verdict::Continue)
+            }
+            Disruptive::AllowAll => {
+                self.allowed_until = 4;
+                Err(Verdict::Continue)
+            }
+            Disruptive::Deny if self.mode == EngineMode::On && phase != 4 => {
+                let verdict = Verdict::Deny {
+                    status: rule.status,
+                    rule: rule.id,
+                    phase: phase_number(phase),
+                };
+                self.ended = Some(verdict.clone());
+                Err(verdict)
+            }
+            Disruptive::Pass | Disruptive::Deny => Ok(()),
+        }
+    }
+
+    fn chain(&mut self, rules: View<'_>, rule: &Rule, index: usize) -> bool {
         let Some(clock) = self.rule_clock else {
             return rule.links.iter().all(|link| self.link(rules, link, index));
         };
@@ -117,7 +139,7 @@ impl Transaction {
     }
 
     /// Judges every value of one link; its effects run for each that matches.
-    fn link(&mut self, rules: &RuleSet, link: &Link, index: usize) -> bool {
+    fn link(&mut self, rules: View<'_>, link: &Link, index: usize) -> bool {
         if link.targets.is_empty() {
             for effect in &link.effects {
                 self.effect(rules, effect);
@@ -129,11 +151,19 @@ impl Transaction {
         for target in &link.targets {
             self.collect(rules, target, &mut items);
         }
-        if !link.exclusions.is_empty() || !self.excluded.is_empty() {
+        let fixed = if rules.which == BASE {
+            rules.set.excluded.as_slice()
+        } else {
+            &[]
+        };
+        if !link.exclusions.is_empty() || !self.excluded.is_empty() || !fixed.is_empty() {
             items.retain(|item| {
                 let hit = |target: &Target| self.is_excluded(rules, item, target);
+                let on = |set: &Bits| set.contains(index);
+                let by_ctl = |set: &[Bits]| set.get(rules.which).is_some_and(on);
                 !link.exclusions.iter().any(|t| hit(t))
-                    && !self.excluded.iter().any(|(on, t)| on.contains(index) && hit(t))
+                    && !fixed.iter().any(|(set, t)| on(set) && hit(t))
+                    && !self.excluded.iter().any(|(sets, t)| by_ctl(sets) && hit(t))
             });
         }
         let matched = !items.is_empty() && self.judge_all(rules, link, &items);
@@ -141,7 +171,7 @@ impl Transaction {
         matched
     }
 
-    fn judge_all(&mut self, rules: &RuleSet, link: &Link, items: &[Item]) -> bool {
+    fn judge_all(&mut self, rules: View<'_>, link: &Link, items: &[Item]) -> bool {
         let argument = match &link.operator {
             Operator::Number(_, text) | Operator::Text(_, text) => self.argument(rules, text),
             _ => Cow::Borrowed(b"".as_slice()),
@@ -159,15 +189,16 @@ impl Transaction {
         matched
     }
 
-    fn argument<'a>(&mut self, rules: &RuleSet, text: &'a Macro) -> Cow<'a, [u8]> {
+    fn argument<'a>(&mut self, rules: View<'_>, text: &'a Macro) -> Cow<'a, [u8]> {
         match text.constant() {
             Some(text) => Cow::Borrowed(text),
             None => Cow::Owned(self.expand(rules, text)),
         }
     }
 
-    fn judge(&mut self, rules: &RuleSet, link: &Link, item: &Item, argument: &[u8], hits: &mut Vec<Item>) {
+    fn judge(&mut self, rules: View<'_>, link: &Link, item: &Item, argument: &[u8], hits: &mut Vec<Item>) {
         let steps = rules
+            .program
             .chains
             .get(usize::from(link.chain))
             .map(|chain| chain.rows.as_slice())
@@ -190,7 +221,7 @@ impl Transaction {
 
     fn test(
         &mut self,
-        rules: &RuleSet,
+        rules: View<'_>,
         link: &Link,
         item: &Item,
         value: Id,
@@ -207,7 +238,7 @@ impl Transaction {
         };
         if !matched
             && let Some((which, bit)) = link.filter
-            && let Some(filter) = rules.filters.get(which)
+            && let Some(filter) = rules.program.filters.get(which)
         {
             // The operator's argument is a constant: operators with macros in it are not filtered.
             self.store.rule_out(filter, which, value, bit);
@@ -227,11 +258,11 @@ impl Transaction {
     }
 
     /// False only where the filter has shown that the operator cannot match.
-    fn may_match(&mut self, rules: &RuleSet, link: &Link, value: Id) -> bool {
+    fn may_match(&mut self, rules: View<'_>, link: &Link, value: Id) -> bool {
         let Some((which, bit)) = link.filter.filter(|_| !self.plain) else {
             return true;
         };
-        let Some(filter) = rules.filters.get(which) else {
+        let Some(filter) = rules.program.filters.get(which) else {
             return true;
         };
         let mask = self.store.mask(filter, which, value);
@@ -251,7 +282,7 @@ impl Transaction {
         }
     }
 
-    fn is_excluded(&self, rules: &RuleSet, item: &Item, target: &Target) -> bool {
+    fn is_excluded(&self, rules: View<'_>, item: &Item, target: &Target) -> bool {
         item.var == target.var && selects(&target.selector, self.name_of(rules, item.name))
     }
 }

@@ -1,8 +1,8 @@
 //! The values that a target stands for.
 
-use super::Transaction;
 use super::store::{Entry, Id, Store};
-use crate::compile::{RuleSet, Selector, Target};
+use super::{Transaction, View};
+use crate::compile::{Selector, Target};
 use crate::variables::{COLLECTIONS, Var};
 
 /// What stands behind the colon of a value's name.
@@ -77,20 +77,16 @@ pub(super) fn each_entry(store: &Store, target: &Target, mut found: impl FnMut(E
 
 impl Transaction {
     /// The bytes of a name.
-    pub(super) fn name_of<'a>(&'a self, rules: &'a RuleSet, name: Name) -> &'a [u8] {
+    pub(super) fn name_of<'a>(&'a self, rules: View<'a>, name: Name) -> &'a [u8] {
         match name {
             Name::None => b"",
             Name::Value(id) => self.store.get(id),
-            Name::Slot(slot) => rules
-                .tx_names
-                .get(usize::from(slot))
-                .map(Vec::as_slice)
-                .unwrap_or_default(),
+            Name::Slot(slot) => rules.set.tx_name(slot),
         }
     }
 
     /// `ARGS:name`, as `MATCHED_VAR_NAME` has it.
-    pub(super) fn full_name(&self, rules: &RuleSet, item: &Item) -> Vec<u8> {
+    pub(super) fn full_name(&self, rules: View<'_>, item: &Item) -> Vec<u8> {
         let mut name = item.var.name().as_bytes().to_vec();
         if !matches!(item.name, Name::None) {
             name.push(b':');
@@ -100,7 +96,7 @@ impl Transaction {
     }
 
     /// Adds the values of a target to `items`, or their count.
-    pub(super) fn collect(&mut self, rules: &RuleSet, target: &Target, items: &mut Vec<Item>) {
+    pub(super) fn collect(&mut self, rules: View<'_>, target: &Target, items: &mut Vec<Item>) {
         let before = items.len();
         self.values(rules, target, items);
         if target.count {
@@ -111,7 +107,7 @@ impl Transaction {
         }
     }
 
-    fn values(&mut self, rules: &RuleSet, target: &Target, items: &mut Vec<Item>) {
+    fn values(&mut self, rules: View<'_>, target: &Target, items: &mut Vec<Item>) {
         let var = target.var;
         match var {
             Var::ArgsCombinedSize => {
@@ -151,7 +147,7 @@ impl Transaction {
         }
     }
 
-    fn matched_values(&mut self, rules: &RuleSet, target: &Target, items: &mut Vec<Item>) {
+    fn matched_values(&mut self, rules: View<'_>, target: &Target, items: &mut Vec<Item>) {
         for hit in self.hits.clone() {
             let name = self.full_name(rules, &hit);
             if selects(&target.selector, &name) {

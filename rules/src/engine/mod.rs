@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::bits::Bits;
-use crate::compile::{EngineMode, RuleSet, Target};
+use crate::compile::{EngineMode, PROGRAMS, Program, RuleSet, Target};
 use crate::variables::Var;
 use items::Item;
 use store::{Id, Store};
@@ -142,6 +142,14 @@ pub struct Report {
     pub rule_ns: Vec<(u64, u64)>,
 }
 
+/// The set, and the program of it whose rules are running.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    set: &'a RuleSet,
+    program: &'a Program,
+    which: usize,
+}
+
 /// One request and its response on their way through the rules.
 pub struct Transaction {
     pub(crate) rules: Arc<RuleSet>,
@@ -163,8 +171,8 @@ pub struct Transaction {
     pub(crate) matches: Vec<RuleMatch>,
     pub(crate) exceeded: bool,
     /// Rules that `ctl` has switched off, and targets of rules.
-    removed: Bits,
-    excluded: Vec<(Bits, Arc<Target>)>,
+    removed: [Bits; PROGRAMS],
+    excluded: Vec<([Bits; PROGRAMS], Arc<Target>)>,
     pub(crate) processor: Option<String>,
     pub(crate) force_body: bool,
     pub(crate) content_type: Vec<u8>,

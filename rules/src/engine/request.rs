@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::{Connection, Field, Mode, Options, RequestLine, Transaction, Verdict};
-use crate::bits::Bits;
 use crate::bodies;
 use crate::compile::{EngineMode, RuleSet};
 use crate::engine::store::{Entry, Store, ZERO};
@@ -46,7 +45,7 @@ impl Transaction {
             mode,
             matches: Vec::new(),
             exceeded: false,
-            removed: Bits::default(),
+            removed: Default::default(),
             excluded: Vec::new(),
             processor: None,
             force_body: false,

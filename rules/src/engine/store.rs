@@ -98,7 +98,11 @@ impl Store {
         let mut store = POOL.with_borrow_mut(Vec::pop).unwrap_or_default();
         store.add(b"");
         store.add(b"0");
-        store.tx.resize(rules.tx_names.len(), None);
+        store.tx.resize(rules.tx_count, None);
+        for (slot, value) in &rules.plan.initial {
+            let id = store.add(value);
+            store.tx_set_slot(*slot, Some(id));
+        }
         store
     }
 
@@ -461,8 +465,8 @@ impl Store {
 
     /// The value of a TX variable by its name in lower case.
     pub(super) fn tx_named(&self, rules: &RuleSet, name: &[u8]) -> Option<Id> {
-        match rules.tx_slots.get(name) {
-            Some(slot) => self.tx.get(usize::from(*slot)).copied().flatten(),
+        match rules.tx_slot(name) {
+            Some(slot) => self.tx_slot(slot),
             None => self.tx_other_named(name),
         }
     }
