@@ -1,6 +1,10 @@
 //! The optimised evaluation against the plain one, on random requests made of what attacks are made of.
 
-#![allow(clippy::unwrap_used, reason = "a broken rule set must fail the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a broken rule set must fail the test"
+)]
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;

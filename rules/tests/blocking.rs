@@ -1,7 +1,11 @@
 //! The stock CRS in blocking mode at paranoia level 1: ordinary sessions pass, the attack classes are refused. A suite
 //! in detect mode proves no decision.
 
-#![allow(clippy::unwrap_used, reason = "a broken rule set must fail the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a broken rule set must fail the test"
+)]
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;

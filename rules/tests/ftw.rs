@@ -1,7 +1,11 @@
 //! The regression suite of the OWASP CRS, in process. It is not part of the project: `WEIR_CRS` or `../../shared/crs`
 //! says where it is; without it the test says so, and fails in CI.
 
-#![allow(clippy::unwrap_used, reason = "a broken suite must fail the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a broken suite must fail the test"
+)]
 
 use std::path::PathBuf;
 

@@ -197,17 +197,20 @@ impl Transaction {
     }
 
     fn judge(&mut self, rules: View<'_>, link: &Link, item: &Item, argument: &[u8], hits: &mut Vec<Item>) {
-        let steps = rules
-            .program
-            .chains
-            .get(usize::from(link.chain))
-            .map(|chain| chain.rows.as_slice())
-            .unwrap_or_default();
+        let Some(chain) = rules.program.chains.get(usize::from(link.chain)) else {
+            return;
+        };
+        let unchanged =
+            chain.mask == 0 || (!self.plain && chain.mask & self.store.triggered(item.value) == 0);
+        if unchanged {
+            // No step reacts to any byte of the value.
+            return self.test(rules, link, item, item.value, argument, hits);
+        }
         let mut value = item.value;
         if link.multi_match {
             self.test(rules, link, item, value, argument, hits);
         }
-        for step in steps {
+        for step in &chain.rows {
             let next = self.store.transform(value, *step, self.plain);
             if link.multi_match && next != value {
                 self.test(rules, link, item, next, argument, hits);

@@ -67,6 +67,7 @@ pub(crate) struct Store {
     /// TX variables whose names are made at run time.
     pub(super) tx_other: Vec<Entry>,
     scratch: Vec<u64>,
+    input: Vec<u8>,
     /// Bytes that may still be looked at.
     pub(super) budget: u64,
 }
@@ -89,6 +90,7 @@ const POOL_MAX: usize = 32;
 const POOLED_BYTES_MAX: usize = 256 << 10;
 
 thread_local! {
+    #[expect(clippy::vec_box, reason = "a transaction owns its store as a box, which is handed over as it is")]
     static POOL: RefCell<Vec<Box<Store>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -367,12 +369,13 @@ impl Store {
         let Some(transformation) = TABLE.get(row) else {
             return id;
         };
-        // The input is moved behind the buffer's end for the call: it must not move while the output grows.
-        let mut out = std::mem::take(&mut self.bytes);
-        let input = out.get(start..start + length).unwrap_or_default().to_vec();
-        let from = out.len();
-        let changed = (transformation.apply)(&input, &mut out);
-        self.bytes = out;
+        // The output grows the buffer that holds the input, so the input is copied aside.
+        let mut input = std::mem::take(&mut self.input);
+        input.clear();
+        input.extend_from_slice(self.bytes.get(start..start + length).unwrap_or_default());
+        let from = self.bytes.len();
+        let changed = (transformation.apply)(&input, &mut self.bytes);
+        self.input = input;
         if changed && self.bytes.len() < BYTES_MAX {
             let made = self.seal(from);
             if self.values.get(id as usize).is_some_and(|v| v.recurs) {

@@ -9,8 +9,8 @@ const DEPTH_MAX: usize = 32;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Node {
     Text(String),
-    List(Vec<Node>),
-    Map(Vec<(String, Node)>),
+    List(Vec<Self>),
+    Map(Vec<(String, Self)>),
 }
 
 impl Node {
