@@ -131,7 +131,7 @@ fn class_of(byte: u8) -> usize {
 #[derive(Debug, Default)]
 pub(super) struct Strings {
     /// Classes of three bytes after whose last one a string may have its key.
-    hit: Vec<u64>,
+    hit: Option<Box<[u64; TRIPLES / 64]>>,
     /// Per bucket: the first of its keys.
     starts: Vec<u32>,
     keys: Vec<Key>,
@@ -168,7 +168,7 @@ impl Strings {
             return Self::default();
         }
         let mut all = Self {
-            hit: vec![0; TRIPLES / 64],
+            hit: Some(Box::new([0; TRIPLES / 64])),
             ..Self::default()
         };
         let mut pairs: Vec<(usize, Key)> = Vec::new();
@@ -226,21 +226,18 @@ impl Strings {
     }
 
     fn mark(&mut self, class: usize) {
-        if let Some(word) = self.hit.get_mut(class / 64) {
+        if let Some(word) = self.hit.as_mut().and_then(|hit| hit.get_mut(class / 64)) {
             *word |= 1 << (class % 64);
         }
     }
 
     /// Calls `satisfy` for every effect of every string in the value, perhaps more than once.
     pub(super) fn find(&self, value: &[u8], satisfy: &mut impl FnMut(&Effect)) {
-        if self.hit.is_empty() {
-            return;
-        }
+        let Some(hit) = &self.hit else { return };
         let mut class = 0_usize;
         for (at, byte) in value.iter().enumerate() {
             class = (class << CLASS_BITS | class_of(*byte)) % TRIPLES;
-            if self
-                .hit
+            if hit
                 .get(class / 64)
                 .is_some_and(|word| word >> (class % 64) & 1 == 1)
             {

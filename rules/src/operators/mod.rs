@@ -2,6 +2,7 @@
 
 mod address;
 mod bytes;
+mod injection;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -14,7 +15,7 @@ use regex_automata::util::syntax;
 use regex_syntax::hir::Hir;
 
 use crate::compile::Macro;
-use crate::filter::{self, ByteMap, Clause, Need};
+use crate::filter::{self, ByteMap, Need};
 use crate::sources::Files;
 
 pub(crate) use address::Network;
@@ -189,38 +190,11 @@ impl From<Operator> for Built {
             Operator::ByteRange(set) => Some(filter::of_bytes_outside(set)),
             Operator::UrlEncoding => Some(filter::of_text(b"%")),
             Operator::Utf8 => Some(filter::of_bytes_outside(&ByteMap::of_ranges(&[(0, 0x7F)]))),
-            Operator::DetectSqli => Some(sqli_need()),
-            Operator::DetectXss => Some(xss_need()),
+            Operator::DetectSqli => Some(injection::sqli_need()),
+            Operator::DetectXss => Some(injection::xss_need()),
             _ => None,
         };
         Self { operator, need }
-    }
-}
-
-/// A value of letters and `_` alone, or of digits alone, is one token in every quoting context of the tokenizer, and no
-/// fingerprint of one such token is on its list (a test looks).
-fn sqli_need() -> Need {
-    let outside = |ranges: &[(u8, u8)]| filter::of_bytes_outside(&ByteMap::of_ranges(ranges)).clauses;
-    let mut clauses = outside(&[(b'A', b'Z'), (b'a', b'z'), (b'_', b'_')]);
-    clauses.extend(outside(&[(b'0', b'9')]));
-    Need {
-        clauses,
-        length_min: 1,
-    }
-}
-
-/// Tags, comments and document types begin with `<`, and an attribute's value, the only other thing that is judged,
-/// stands behind `=`.
-fn xss_need() -> Need {
-    let mut bytes = ByteMap::default();
-    b"<=".iter().for_each(|b| bytes.insert(*b));
-    let clause = Clause {
-        bytes,
-        strings: Vec::new(),
-    };
-    Need {
-        clauses: vec![clause],
-        length_min: 1,
     }
 }
 
@@ -420,15 +394,14 @@ impl Operator {
             Self::Number(order, _) => order.holds(integer(value), integer(argument)),
             Self::Text(text, _) => text.holds(value, argument),
             Self::DetectSqli => {
-                let result = libinjectionrs::detect_sqli(value);
-                if let (true, Some(captures), Some(print)) =
-                    (result.is_injection(), captures, &result.fingerprint)
-                {
-                    captures.text = Some(print.to_string().into_bytes());
+                let print = injection::sqli(value);
+                let found = print.is_some();
+                if let Some(captures) = captures {
+                    captures.text = print.map(String::into_bytes);
                 }
-                result.is_injection()
+                found
             }
-            Self::DetectXss => libinjectionrs::detect_xss(value).is_injection(),
+            Self::DetectXss => injection::xss(value),
             Self::ByteRange(set) => value.iter().any(|b| !set.contains(*b)),
             Self::Utf8 => std::str::from_utf8(value).is_err(),
             Self::UrlEncoding => broken_url_encoding(value),

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{Operator, build, sqli_need, xss_need};
+use super::injection::{sqli_need, xss_need};
+use super::{Operator, build};
 use crate::compile::Macro;
 use crate::filter::{ByteMap, Filter};
 use crate::sources::Disk;
