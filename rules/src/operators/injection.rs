@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use crate::filter::{self, ByteMap, Clause, Need};
 
-/// Longest run of word bytes that the tokenizer is given.
-const WORD_BYTES_MAX: usize = 256;
+/// Marks (`.` and the backtick) in one word that the tokenizer is shown as what they are.
+const MARKS_MAX: usize = 64;
 
 /// The fingerprint of an SQL injection.
 pub(super) fn sqli(value: &[u8]) -> Option<String> {
-    let result = libinjectionrs::detect_sqli(&short_words(value));
+    let result = libinjectionrs::detect_sqli(&few_marks(value));
     let print = result.fingerprint.as_ref().map(ToString::to_string);
     result.is_injection().then(|| print.unwrap_or_default())
 }
@@ -19,23 +19,39 @@ pub(super) fn xss(value: &[u8]) -> bool {
     libinjectionrs::detect_xss(value).is_injection()
 }
 
-/// Cuts runs of letters, digits, `_` and `.` to a length that no keyword and no token comes near: the tokenizer looks up
-/// every part of such a run that ends at a `.`, at a cost that grows with the square of its length, and sees one bare
-/// word or number whatever follows.
-fn short_words(value: &[u8]) -> Cow<'_, [u8]> {
-    if value.len() <= WORD_BYTES_MAX {
+/// Makes the marks of a word beyond a number plain letters. The tokenizer looks up what stands before each mark of a word,
+/// at a cost that grows with the square of the word's length; no keyword has more than two marks, and a word with more
+/// of them stays one bare word.
+fn few_marks(value: &[u8]) -> Cow<'_, [u8]> {
+    if value.len() <= MARKS_MAX {
         return Cow::Borrowed(value);
     }
-    let mut out = Vec::with_capacity(value.len());
-    let mut run = 0;
-    for byte in value {
-        let is_word = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
-        run = if is_word { run + 1 } else { 0 };
-        if run <= WORD_BYTES_MAX {
-            out.push(*byte);
+    let mut marks = 0;
+    let mut out: Option<Vec<u8>> = None;
+    for (at, byte) in value.iter().enumerate() {
+        match byte {
+            b'.' | b'`' => {
+                marks += 1;
+                if marks > MARKS_MAX {
+                    let out = out.get_or_insert_with(|| value.to_vec());
+                    if let Some(mark) = out.get_mut(at) {
+                        *mark = b'x';
+                    }
+                }
+            }
+            b' '..=b'#'
+            | b'%'..=b'-'
+            | b'/'
+            | b':'..=b'@'
+            | b'['..=b'^'
+            | b'{'..=b'~'
+            | b'\t'..=b'\r'
+            | 0xA0
+            | 0 => marks = 0,
+            _ => {}
         }
     }
-    Cow::Owned(out)
+    out.map_or(Cow::Borrowed(value), Cow::Owned)
 }
 
 /// A value of letters and `_` alone, or of digits alone, is one token in every quoting context of the tokenizer, and no
@@ -67,14 +83,14 @@ pub(super) fn xss_need() -> Need {
 
 #[cfg(test)]
 mod tests {
-    use super::{WORD_BYTES_MAX, short_words, sqli};
+    use super::{MARKS_MAX, few_marks, sqli};
 
     #[test]
-    fn long_words_are_cut_and_what_follows_stays() {
-        let word = "a.b.".repeat(WORD_BYTES_MAX);
+    fn words_keep_few_marks_and_what_follows_stays() {
+        let word = "a.b`".repeat(MARKS_MAX);
         let value = format!("{word}' or 1=1 -- {word}");
-        let short = short_words(value.as_bytes());
-        assert_eq!(short.len(), 2 * WORD_BYTES_MAX + "' or 1=1 -- ".len());
+        let shown = few_marks(value.as_bytes());
+        assert_eq!(shown.iter().filter(|b| b".`".contains(b)).count(), 2 * MARKS_MAX);
         assert_eq!(sqli(value.as_bytes()), sqli(b"a' or 1=1 -- a"));
         assert!(sqli(value.as_bytes()).is_some());
     }
