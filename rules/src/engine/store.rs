@@ -37,6 +37,10 @@ pub(crate) struct Value {
     forms: u32,
     /// Where in `masks` the mask of each filter begins.
     masks: [u32; FILTERS],
+    /// The same before any operator was ruled out, if that is known.
+    raw: [u32; FILTERS],
+    /// The value that this one is in lower case.
+    lower_of: Id,
     /// Whether later transactions are likely to bring the value again.
     recurs: bool,
 }
@@ -186,6 +190,8 @@ impl Store {
             facts: UNKNOWN,
             forms: UNKNOWN,
             masks: [UNKNOWN; FILTERS],
+            raw: [UNKNOWN; FILTERS],
+            lower_of: UNKNOWN,
             recurs: false,
         });
         u32::try_from(self.values.len() - 1).unwrap_or(EMPTY)
@@ -378,8 +384,15 @@ impl Store {
         self.input = input;
         if changed && self.bytes.len() < BYTES_MAX {
             let made = self.seal(from);
-            if self.values.get(id as usize).is_some_and(|v| v.recurs) {
+            if self.recurs(id) {
                 self.set_recurs(made);
+            }
+            if let Some(value) = self
+                .values
+                .get_mut(made as usize)
+                .filter(|_| transformation.keeps_mask)
+            {
+                value.lower_of = id;
             }
             self.merge(made)
         } else {
@@ -403,6 +416,10 @@ impl Store {
         let Some(facts) = self.facts(id) else {
             return UNKNOWN;
         };
+        if let Some(shared) = self.shared_mask(which, id) {
+            self.set_mask(which, id, shared, shared);
+            return shared;
+        }
         let at = u32::try_from(self.masks.len()).unwrap_or(UNKNOWN);
         let mut masks = std::mem::take(&mut self.masks);
         let mut scratch = std::mem::take(&mut self.scratch);
@@ -410,43 +427,68 @@ impl Store {
         self.budget = self.budget.saturating_sub(length);
         let value = self.get(id);
         let key = self.recurs(id).then(|| hash(value));
+        let mut raw = UNKNOWN;
         if !key.is_some_and(|key| filter::recall(filter.number(), key, value, &mut masks)) {
             filter.candidates(value, &facts.bytes, &mut scratch, &mut masks);
+            raw = at;
             if let (Some(key), Some(mask)) = (key, masks.get(at as usize..)) {
                 filter::remember(filter.number(), key, value, mask);
             }
         }
         self.scratch = scratch;
         self.masks = masks;
-        let slot = self
-            .values
-            .get_mut(id as usize)
-            .and_then(|v| v.masks.get_mut(which));
-        if let Some(slot) = slot {
-            *slot = at;
-        }
+        self.set_mask(which, id, at, raw);
         at
+    }
+
+    /// The mask of the value that this one is in lower case: the filter does not tell the case of letters.
+    fn shared_mask(&self, which: usize, id: Id) -> Option<u32> {
+        let of = self.values.get(id as usize)?.lower_of;
+        let raw = *self.values.get(of as usize)?.raw.get(which)?;
+        (raw != UNKNOWN).then_some(raw)
+    }
+
+    fn set_mask(&mut self, which: usize, id: Id, mask: u32, raw: u32) {
+        let Some(value) = self.values.get_mut(id as usize) else {
+            return;
+        };
+        if let (Some(slot), Some(raw_slot)) = (value.masks.get_mut(which), value.raw.get_mut(which)) {
+            *slot = mask;
+            *raw_slot = raw;
+        }
     }
 
     /// Notes that an operator does not match a value, so that it is not asked again for an equal one.
     pub(super) fn rule_out(&mut self, filter: &Filter, which: usize, id: Id, operator: usize) {
-        let at = self
-            .values
-            .get(id as usize)
-            .and_then(|v| v.masks.get(which))
-            .copied();
-        let word = at
-            .filter(|at| *at != UNKNOWN)
-            .and_then(|at| self.masks.get_mut(at as usize + operator / 64));
-        if let Some(word) = word {
-            let bit = 1 << (operator % 64);
-            if *word & bit != 0 {
-                *word &= !bit;
-                if self.recurs(id) {
-                    let value = self.get(id);
-                    filter::rule_out(filter.number(), hash(value), value, operator);
-                }
-            }
+        let Some(value) = self.values.get(id as usize) else {
+            return;
+        };
+        let (Some(&mask), Some(&raw)) = (value.masks.get(which), value.raw.get(which)) else {
+            return;
+        };
+        let mut at = mask;
+        let bit = 1 << (operator % 64);
+        let holds = |masks: &[u64], at: u32| {
+            masks
+                .get(at as usize + operator / 64)
+                .is_some_and(|w| w & bit != 0)
+        };
+        if at == UNKNOWN || !holds(&self.masks, at) {
+            return;
+        }
+        if at == raw {
+            // The raw mask stays as it is for the forms that share it.
+            at = u32::try_from(self.masks.len()).unwrap_or(UNKNOWN);
+            let from = raw as usize;
+            self.masks.extend_from_within(from..from + filter.words());
+            self.set_mask(which, id, at, raw);
+        }
+        if let Some(word) = self.masks.get_mut(at as usize + operator / 64) {
+            *word &= !bit;
+        }
+        if self.recurs(id) {
+            let value = self.get(id);
+            filter::rule_out(filter.number(), hash(value), value, operator);
         }
     }
 

@@ -32,6 +32,8 @@ const FURTHER_MAX: usize = 4;
 const BYTE_SLOTS: usize = 1;
 const STRING_SLOTS: usize = 2;
 const SLOTS: usize = BYTE_SLOTS + STRING_SLOTS;
+/// In a longer value each string is taken note of once only.
+const LONG: usize = 128;
 /// Lengths that the table of minimum lengths tells apart; longer minima count as this one.
 const LENGTHS: usize = 64;
 
@@ -105,7 +107,7 @@ impl Filter {
                 self.set_free(slot, word, bit);
                 continue;
             };
-            for byte in clause.bytes.iter() {
+            for byte in clause.bytes.with_both_cases().iter() {
                 let at = (usize::from(byte) * BYTE_SLOTS + slot) * self.words + word;
                 if let Some(w) = self.bytes.get_mut(at) {
                     *w |= bit;
@@ -116,7 +118,7 @@ impl Filter {
             .iter()
             .skip(BYTE_SLOTS)
             .take(FURTHER_MAX)
-            .map(|clause| clause.bytes)
+            .map(|clause| clause.bytes.with_both_cases())
             .collect();
         if let Some(w) = self.has_further.get_mut(word).filter(|_| !further.is_empty()) {
             *w |= bit;
@@ -131,7 +133,7 @@ impl Filter {
                 slot: u16::try_from(slot).unwrap_or(0),
                 operator: u16::try_from(number).unwrap_or(u16::MAX),
             };
-            for byte in clause.bytes.iter() {
+            for byte in clause.bytes.with_both_cases().iter() {
                 let row = usize::from(byte) * STRING_SLOTS + slot - BYTE_SLOTS;
                 self.mixed_bytes.insert(byte);
                 if let Some(w) = self.mixed.get_mut(row * self.words + word) {
@@ -158,12 +160,17 @@ impl Filter {
         self.number
     }
 
-    /// Appends the mask of a value's candidates to `out`.
+    /// Appends the mask of a value's candidates to `out`. Values that differ in the case of ASCII letters alone have the
+    /// same.
     pub(crate) fn candidates(&self, value: &[u8], map: &ByteMap, scratch: &mut Vec<u64>, out: &mut Vec<u64>) {
         let words = self.words;
         scratch.clear();
         scratch.extend_from_slice(&self.free);
-        let (in_bytes, in_strings) = scratch.split_at_mut(words);
+        if value.len() > LONG {
+            scratch.resize(self.free.len() + self.strings.len().div_ceil(64), 0);
+        }
+        let (in_bytes, rest) = scratch.split_at_mut(words);
+        let (in_strings, seen) = rest.split_at_mut(STRING_SLOTS * words);
         for byte in map.iter() {
             let from = usize::from(byte) * words;
             let row = self.bytes.get(from..from + words).unwrap_or_default();
@@ -196,7 +203,7 @@ impl Filter {
                     *word |= 1 << (operator % 64);
                 }
             };
-            self.strings.find(value, &mut satisfy);
+            self.strings.find(value, seen, &mut satisfy);
         }
         let (second, third) = in_strings.split_at(words);
         let from = out.len();

@@ -62,6 +62,16 @@ impl ByteMap {
         self.0.iter().zip(&other.0).any(|(a, b)| a & b != 0)
     }
 
+    /// The set with the other case of every letter in it.
+    pub(crate) fn with_both_cases(&self) -> Self {
+        let mut both = *self;
+        self.iter()
+            .for_each(|byte| both.insert(byte.to_ascii_lowercase()));
+        self.iter()
+            .for_each(|byte| both.insert(byte.to_ascii_uppercase()));
+        both
+    }
+
     pub(crate) fn intersection(&self, other: &Self) -> Self {
         let mut both = *self;
         both.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a &= b);
@@ -231,8 +241,14 @@ impl Strings {
         }
     }
 
-    /// Calls `satisfy` for every effect of every string in the value, perhaps more than once.
-    pub(super) fn find(&self, value: &[u8], satisfy: &mut impl FnMut(&Effect)) {
+    /// How many strings there are.
+    pub(super) fn len(&self) -> usize {
+        self.keys.len() + self.pair_keys.len()
+    }
+
+    /// Calls `satisfy` for every effect of every string in the value, perhaps more than once. `seen` has a bit per string
+    /// for those that were found, or is empty.
+    pub(super) fn find(&self, value: &[u8], seen: &mut [u64], satisfy: &mut impl FnMut(&Effect)) {
         let Some(hit) = &self.hit else { return };
         let mut class = 0_usize;
         for (at, byte) in value.iter().enumerate() {
@@ -241,46 +257,72 @@ impl Strings {
                 .get(class / 64)
                 .is_some_and(|word| word >> (class % 64) & 1 == 1)
             {
-                self.near(value, at + 1, class % PAIRS, satisfy);
+                self.near(value, at + 1, class % PAIRS, seen, satisfy);
             }
         }
     }
 
     /// Looks for strings whose key ends at `end`.
-    fn near(&self, value: &[u8], end: usize, pair_class: usize, satisfy: &mut impl FnMut(&Effect)) {
+    fn near(
+        &self,
+        value: &[u8],
+        end: usize,
+        pair_class: usize,
+        seen: &mut [u64],
+        satisfy: &mut impl FnMut(&Effect),
+    ) {
         let last = value.get(end.saturating_sub(3)..end).unwrap_or_default();
         let key = last
             .iter()
             .fold(0, |all, b| all << 8 | u32::from(b.to_ascii_lowercase()));
         if last.len() == 3 {
-            self.compare(value, end, key, satisfy);
+            self.compare(value, end, key, seen, satisfy);
         }
         let first = self.pairs.get(pair_class).copied().filter(|first| *first > 0);
         if let Some(first) = first.filter(|_| last.len() >= 2) {
-            let keys = self.pair_keys.get(usize::from(first) - 1..).unwrap_or_default();
             // Classes hold few pairs, one behind the other; a pair of another class ends them.
             let class =
                 |key: &Key| class_of((key.bytes >> 8) as u8) << CLASS_BITS | class_of(key.bytes as u8);
-            let keys = keys.iter().take_while(|key| class(key) == pair_class);
-            keys.filter(|k| k.bytes == key & 0xFFFF)
-                .for_each(|key| self.satisfy(key, satisfy));
+            for (number, pair) in self.pair_keys.iter().enumerate().skip(usize::from(first) - 1) {
+                if class(pair) != pair_class {
+                    break;
+                }
+                let number = self.keys.len() + number;
+                if pair.bytes == key & 0xFFFF && !is_seen(seen, number) {
+                    self.satisfy(pair, number, seen, satisfy);
+                }
+            }
         }
     }
 
-    fn satisfy(&self, key: &Key, satisfy: &mut impl FnMut(&Effect)) {
+    fn satisfy(&self, key: &Key, number: usize, seen: &mut [u64], satisfy: &mut impl FnMut(&Effect)) {
+        if let Some(word) = seen.get_mut(number / 64) {
+            *word |= 1 << (number % 64);
+        }
         let from = key.effects as usize;
         let effects = self.effects.get(from..from + usize::from(key.effect_count));
         effects.unwrap_or_default().iter().for_each(satisfy);
     }
 
-    fn compare(&self, value: &[u8], end: usize, bytes: u32, satisfy: &mut impl FnMut(&Effect)) {
+    fn compare(
+        &self,
+        value: &[u8],
+        end: usize,
+        bytes: u32,
+        seen: &mut [u64],
+        satisfy: &mut impl FnMut(&Effect),
+    ) {
         let bucket = bucket(bytes);
         let (Some(from), Some(to)) = (self.starts.get(bucket), self.starts.get(bucket + 1)) else {
             return;
         };
-        let keys = self.keys.get(*from as usize..*to as usize).unwrap_or_default();
-        for key in keys.iter().filter(|key| key.bytes == bytes) {
-            let Some(start) = end.checked_sub(usize::from(key.end)) else {
+        let from = *from as usize;
+        let keys = self.keys.get(from..*to as usize).unwrap_or_default();
+        for (at, key) in keys.iter().enumerate().filter(|(_, key)| key.bytes == bytes) {
+            let Some(start) = end
+                .checked_sub(usize::from(key.end))
+                .filter(|_| !is_seen(seen, from + at))
+            else {
                 continue;
             };
             let length = usize::from(key.length);
@@ -290,10 +332,15 @@ impl Strings {
                 .unwrap_or_default();
             let found = value.get(start..start + length);
             if found.is_some_and(|found| length <= 3 || found.eq_ignore_ascii_case(text)) {
-                self.satisfy(key, satisfy);
+                self.satisfy(key, from + at, seen, satisfy);
             }
         }
     }
+}
+
+fn is_seen(seen: &[u64], number: usize) -> bool {
+    seen.get(number / 64)
+        .is_some_and(|word| word >> (number % 64) & 1 == 1)
 }
 
 /// The least common three bytes of the string (or its only two), and where in it they end.

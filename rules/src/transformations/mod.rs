@@ -39,10 +39,27 @@ pub(crate) struct Transformation {
     pub(crate) apply: Apply,
     /// Inclusive ranges of bytes; a value without any of them is left unchanged.
     trigger: &'static [(u8, u8)],
+    /// Whether it only changes the case of ASCII letters, which filters do not tell.
+    pub(crate) keeps_mask: bool,
 }
 
 const fn row(name: &'static str, apply: Apply, trigger: &'static [(u8, u8)]) -> Transformation {
-    Transformation { name, apply, trigger }
+    Transformation {
+        name,
+        apply,
+        trigger,
+        keeps_mask: false,
+    }
+}
+
+const fn case_row(name: &'static str, apply: Apply, trigger: &'static [(u8, u8)]) -> Transformation {
+    let keeps_mask = true;
+    Transformation {
+        name,
+        apply,
+        trigger,
+        keeps_mask,
+    }
 }
 
 /// Every value may change.
@@ -112,7 +129,7 @@ pub(crate) const TABLE: &[Transformation] = &[
     row("htmlEntityDecode", html_entity_decode::apply, &[(b'&', b'&')]),
     row("jsDecode", js_decode::apply, BACKSLASH),
     row("length", length::apply, ANY),
-    row("lowercase", lowercase::apply, &[(b'A', b'Z')]),
+    case_row("lowercase", lowercase::apply, &[(b'A', b'Z')]),
     row("md5", digest::md5, ANY),
     row("normalisePath", normalize_path::apply, PATH),
     row("normalisePathWin", normalize_path::apply_windows, PATH_WIN),
@@ -132,7 +149,7 @@ pub(crate) const TABLE: &[Transformation] = &[
     row("trim", whitespace::trim, SPACE),
     row("trimLeft", whitespace::trim_left, SPACE),
     row("trimRight", whitespace::trim_right, SPACE),
-    row("uppercase", uppercase::apply, &[(b'a', b'z')]),
+    case_row("uppercase", uppercase::apply, &[(b'a', b'z')]),
     row("urlDecode", url_decode::apply, PERCENT),
     row("urlDecodeUni", url_decode::apply_unicode, PERCENT),
     row("urlEncode", url_decode::encode, ANY),
