@@ -3,16 +3,20 @@
 //! Regexes run in linear time (regex-automata over bytes, `(?s)`), parsers are bounded, and the work of a transaction
 //! has a budget: no input can make the engine panic or stall.
 
+mod bits;
 mod bodies;
 mod compile;
 mod engine;
+mod filter;
+#[cfg(feature = "ftw")]
+pub mod ftw;
 mod operators;
 mod seclang;
 mod sources;
 mod transformations;
 mod variables;
 
-pub use compile::{Compiled, RuleSet, compile};
+pub use compile::{Compiled, Overlay, RuleChoice, RuleSet, compile};
 pub use engine::{Connection, Field, Mode, Options, Report, RequestLine, RuleMatch, Transaction, Verdict};
 pub use seclang::{Diagnostic, Severity};
 pub use sources::{Disk, Files, Source, baseline};

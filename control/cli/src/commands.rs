@@ -29,7 +29,8 @@ pub(crate) fn print(text: &str) -> ExitCode {
     }
 }
 
-fn complain(text: &str) {
+/// Says what is wrong to whoever started the command.
+pub(crate) fn complain(text: &str) {
     // Nobody may be reading; the exit code says it too.
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }

@@ -3,6 +3,8 @@
 mod commands;
 mod demo;
 mod explain;
+mod rules_bench;
+mod rules_test;
 mod running;
 
 use std::net::SocketAddr;
@@ -136,6 +138,10 @@ enum Rules {
         /// Files, in order; without any the shipped baseline is checked.
         files: Vec<PathBuf>,
     },
+    /// Measure what requests cost.
+    Bench(rules_bench::Bench),
+    /// Run a test suite of the go-ftw format in process.
+    Test(rules_test::Test),
 }
 
 fn main() -> ExitCode {
@@ -156,6 +162,8 @@ fn main() -> ExitCode {
             commands::print(&format!("{:#}", weir_schema::config::json_schema()))
         }
         Command::Rules(Rules::Check { files }) => commands::rules_check(&files, json),
+        Command::Rules(Rules::Bench(bench)) => rules_bench::run(&bench, json),
+        Command::Rules(Rules::Test(test)) => rules_test::run(&test, json),
         Command::Completion { shell } => {
             let mut command = <Cli as clap::CommandFactory>::command();
             let mut script = Vec::new();

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::rule::Defaults;
-use super::{EngineMode, Link, Rule, RuleSelector, RuleSet, Settings, Step};
+use super::tables;
+use super::{BASE, Chain, EngineMode, Link, Program, Rule, RuleSelector, Settings, Step, Target};
+use crate::bits::Bits;
 use crate::operators;
-use crate::seclang::{Arg, Diagnostic, Directive, directives, nearest, split_targets};
+use crate::seclang::{Arg, Diagnostic, Directive, RawTarget, directives, nearest, split_targets};
 use crate::sources::{Files, Source};
 
 /// `Include` deeper than this is taken for a loop.
@@ -71,13 +73,22 @@ pub(super) struct Builder<'a> {
     pub(super) found: Vec<Diagnostic>,
     pub(super) rules: Vec<Rule>,
     pub(super) defaults: [Defaults; 5],
+    /// The program whose names and rules the files may use, and the program's place beside it.
+    pub(super) base: Option<&'a Program>,
+    pub(super) place: usize,
+    pub(super) tx_first: u16,
+    /// Rules of the base that are switched off, and targets that are taken away from them.
+    pub(super) base_removed: Bits,
+    pub(super) base_excluded: Vec<(Bits, Arc<Target>)>,
     pub(super) tx_names: Vec<Vec<u8>>,
     pub(super) tx_slots: HashMap<Vec<u8>, u16>,
-    pub(super) chains: Vec<Vec<u16>>,
+    pub(super) chains: Vec<Chain>,
+    /// Rules that `ctl` actions name; which those are is known at the end.
+    pub(super) selectors: Vec<RuleSelector>,
     pub(super) ids: HashMap<u64, String>,
     /// The rule that the next one belongs to, if its last link says `chain`.
     pub(super) open: Option<Rule>,
-    settings: Settings,
+    pub(super) settings: Settings,
     /// Markers with the number of rules before them.
     markers: Vec<(String, usize)>,
 }
@@ -95,19 +106,45 @@ impl<'a> Builder<'a> {
             json_depth_max: 512,
             argument_separator: b'&',
         };
-        Self {
+        let mut builder = Self {
             files,
             found: Vec::new(),
             rules: Vec::new(),
             defaults: std::array::from_fn(|_| Defaults::default()),
+            base: None,
+            place: BASE,
+            tx_first: 0,
+            base_removed: Bits::default(),
+            base_excluded: Vec::new(),
             tx_names: Vec::new(),
             tx_slots: HashMap::new(),
-            chains: vec![Vec::new()],
+            chains: vec![Chain {
+                rows: Vec::new(),
+                mask: 0,
+            }],
+            selectors: Vec::new(),
             ids: HashMap::new(),
             open: None,
             settings,
             markers: Vec::new(),
+        };
+        // The captures of a match: slots 0 to 9.
+        for group in 0..10 {
+            builder.intern(&group.to_string());
         }
+        builder
+    }
+
+    /// A builder of rules that run beside a base: in place 0 before it, in place 2 after it. `taken` TX slots are in use.
+    pub(super) fn beside(files: &'a dyn Files, base: &'a Program, place: usize, taken: usize) -> Self {
+        let mut builder = Self::new(files);
+        builder.tx_names.clear();
+        builder.tx_slots.clear();
+        builder.base = Some(base);
+        builder.place = place;
+        builder.tx_first = u16::try_from(taken).unwrap_or(u16::MAX);
+        builder.settings = base.settings.clone();
+        builder
     }
 
     pub(super) fn source(&mut self, source: &Source, depth: usize) {
@@ -130,7 +167,11 @@ impl<'a> Builder<'a> {
 
     pub(super) fn intern(&mut self, name: &str) -> u16 {
         let key = name.as_bytes().to_ascii_lowercase();
-        let next = u16::try_from(self.tx_names.len()).unwrap_or(u16::MAX);
+        if let Some(known) = self.base.and_then(|base| base.tx_slots.get(&key)) {
+            return *known;
+        }
+        let next = usize::from(self.tx_first) + self.tx_names.len();
+        let next = u16::try_from(next).unwrap_or(u16::MAX);
         *self.tx_slots.entry(key.clone()).or_insert_with(|| {
             self.tx_names.push(key);
             next
@@ -160,6 +201,10 @@ impl<'a> Builder<'a> {
                 self.update_targets(name, which, targets);
             }
             ("seccomponentsignature", [_]) => {}
+            ("secresponsebodymimetype", [_, ..]) => {
+                let types = args.iter().flat_map(|arg| arg.text.split_ascii_whitespace());
+                self.settings.response_types = types.map(str::to_ascii_lowercase).collect();
+            }
             (_, [value]) if self.setting(name, value) => {}
             (lower, _) if WITHOUT_EFFECT.iter().any(|n| n.eq_ignore_ascii_case(lower)) => {
                 self.found.push(place.warning(
@@ -193,13 +238,6 @@ impl<'a> Builder<'a> {
             "secruleengine" => engine_mode(text).map(|mode| settings.engine = mode),
             "secrequestbodyaccess" => on_off.map(|on| settings.request_body = on),
             "secresponsebodyaccess" => on_off.map(|on| settings.response_body = on),
-            "secresponsebodymimetype" => {
-                settings.response_types = text
-                    .split_ascii_whitespace()
-                    .map(str::to_ascii_lowercase)
-                    .collect();
-                Some(())
-            }
             "secargumentslimit" => number.map(|n| settings.arguments_max = n),
             "secrequestbodyjsondepthlimit" => number.map(|n| settings.json_depth_max = n),
             "secargumentseparator" => match text.as_bytes() {
@@ -263,7 +301,10 @@ impl<'a> Builder<'a> {
             }
             let mut flags = gone.iter();
             self.rules.retain(|_| flags.next() != Some(&true));
-            if self.rules.len() == before {
+            let of_base = self.base.map(|base| tables::selected(&selector, &base.rules));
+            let of_base = of_base.unwrap_or_default();
+            self.base_removed.absorb(&of_base);
+            if self.rules.len() == before && of_base.is_empty() {
                 self.found.push(
                     arg.place(0)
                         .warning("exclusion_matches_nothing", "no rule above is selected by this"),
@@ -287,7 +328,7 @@ impl<'a> Builder<'a> {
             return;
         };
         let raw = split_targets(targets, &mut self.found);
-        let mut hit = false;
+        let mut hit = self.update_base(&selector, &raw, which);
         for index in 0..self.rules.len() {
             if !self.rules.get(index).is_some_and(|rule| selector.selects(rule)) {
                 continue;
@@ -321,7 +362,27 @@ impl<'a> Builder<'a> {
         }
     }
 
-    pub(super) fn finish(mut self) -> (RuleSet, Vec<Diagnostic>) {
+    /// Takes targets away from rules of the base; says whether any is selected.
+    fn update_base(&mut self, selector: &RuleSelector, raw: &[RawTarget], which: &Arg) -> bool {
+        let selected = self.base.map(|base| tables::selected(selector, &base.rules));
+        let Some(selected) = selected.filter(|selected| !selected.is_empty()) else {
+            return false;
+        };
+        for target in raw {
+            if !target.exclude {
+                let message = "targets can be taken away from the rules of the shared set, not added";
+                self.found
+                    .push(which.place(0).error("cannot_add_target", message));
+                continue;
+            }
+            let targets = self.targets_of(target);
+            let excluded = targets.into_iter().map(|t| (selected.clone(), Arc::new(t)));
+            self.base_excluded.extend(excluded);
+        }
+        true
+    }
+
+    pub(super) fn finish(mut self) -> (Program, Vec<Diagnostic>) {
         let mut phases: [Vec<Step>; 5] = Default::default();
         let mut places: HashMap<String, [usize; 5]> = HashMap::new();
         let mut markers = self.markers.iter().peekable();
@@ -350,31 +411,7 @@ impl<'a> Builder<'a> {
                     .push(place.error("unknown_marker", format!("there is no SecMarker `{name}`")));
             }
         }
-        for steps in &mut phases {
-            if steps.iter().all(|s| matches!(s, Step::Marker)) {
-                steps.clear();
-            }
-        }
-        let Self {
-            rules,
-            tx_names,
-            tx_slots,
-            chains,
-            settings,
-            found,
-            ..
-        } = self;
-        (
-            RuleSet {
-                rules,
-                phases,
-                tx_names,
-                tx_slots,
-                chains,
-                settings,
-            },
-            found,
-        )
+        tables::build(self, phases)
     }
 }
 

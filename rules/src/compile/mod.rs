@@ -1,8 +1,12 @@
 //! Rule text to an immutable [`RuleSet`]. All errors are reported at once.
 
 mod directives;
+mod fold;
 mod macros;
+mod overlay;
+mod plan;
 mod rule;
+mod tables;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -10,8 +14,14 @@ use std::sync::Arc;
 
 use regex_automata::meta::Regex;
 
+use fold::{Surroundings, fold};
 pub(crate) use macros::{Macro, Part};
+pub use overlay::{Overlay, RuleChoice};
+pub(crate) use plan::Plan;
+pub(crate) use tables::{PhaseTable, SourceGroup};
 
+use crate::bits::Bits;
+use crate::filter::{Filter, Need};
 use crate::operators::Operator;
 use crate::seclang::{Diagnostic, Severity};
 use crate::sources::{Files, Source};
@@ -34,17 +44,55 @@ pub(crate) enum EngineMode {
     Off,
 }
 
-/// A compiled set of rules; immutable.
+/// A compiled set of rules; immutable. Sets with the same base share it: see [`RuleSet::with_overlay`].
 #[derive(Debug)]
 pub struct RuleSet {
+    /// What runs, in order: own rules before the base, the base, own rules after it.
+    pub(crate) programs: [Option<Arc<Program>>; PROGRAMS],
+    /// What of the base is left to do per transaction.
+    pub(crate) plan: Plan,
+    /// Rules of the base that the overlay switches off.
+    pub(crate) removed: Bits,
+    /// Targets that the overlay takes away from rules of the base.
+    pub(crate) excluded: Vec<(Bits, Arc<Target>)>,
+    /// TX slots that rules do not change, because the overlay sets them.
+    pub(crate) pinned: Bits,
+    pub(crate) settings: Settings,
+    /// All TX slots.
+    pub(crate) tx_count: usize,
+}
+
+/// Rule files that are compiled together.
+#[derive(Debug)]
+pub(crate) struct Program {
     pub(crate) rules: Vec<Rule>,
     /// The way through the rules of each phase.
-    pub(crate) phases: [Vec<Step>; 5],
+    pub(crate) phases: [PhaseTable; 5],
+    /// For the operators of the request phases, and of the response phases.
+    pub(crate) filters: [Filter; 2],
+    /// Variables that have a value in every transaction, as bits.
+    pub(crate) vars_made: u64,
+    /// Sets of rules that `ctl` actions name, per program of the set.
+    pub(crate) selections: Vec<[Bits; PROGRAMS]>,
+    /// The first of its own TX slots; those below are the base's.
+    pub(crate) tx_first: u16,
     pub(crate) tx_names: Vec<Vec<u8>>,
     pub(crate) tx_slots: HashMap<Vec<u8>, u16>,
     /// Sequences of rows of the transformation table; index 0 is the empty one.
-    pub(crate) chains: Vec<Vec<u16>>,
+    pub(crate) chains: Vec<Chain>,
     pub(crate) settings: Settings,
+}
+
+/// Programs of a set, and which of them is the base.
+pub(crate) const PROGRAMS: usize = 3;
+pub(crate) const BASE: usize = 1;
+
+/// A sequence of transformations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Chain {
+    pub(crate) rows: Vec<u16>,
+    /// The rows as bits.
+    pub(crate) mask: u64,
 }
 
 /// What the engine directives set.
@@ -70,7 +118,8 @@ pub(crate) enum Step {
 pub(crate) enum Selector {
     All,
     Key(Vec<u8>),
-    Regex(Regex),
+    /// The compiled pattern and its text.
+    Regex(Box<Regex>, String),
 }
 
 #[derive(Debug)]
@@ -79,6 +128,8 @@ pub(crate) struct Target {
     pub(crate) selector: Selector,
     /// The TX slot, if the target is one TX variable.
     pub(crate) slot: Option<u16>,
+    /// The TX slots that the selector selects, if it is about several.
+    pub(crate) slots: Box<[u16]>,
     pub(crate) count: bool,
 }
 
@@ -88,6 +139,10 @@ pub(crate) struct Link {
     pub(crate) targets: Vec<Target>,
     pub(crate) exclusions: Vec<Arc<Target>>,
     pub(crate) operator: Operator,
+    /// What the operator needs, until the filters are built.
+    pub(crate) need: Option<Need>,
+    /// The filter that knows the operator, and its number there.
+    pub(crate) filter: Option<(usize, usize)>,
     pub(crate) negated: bool,
     pub(crate) chain: u16,
     pub(crate) multi_match: bool,
@@ -130,14 +185,18 @@ pub(crate) enum Disruptive {
 pub(crate) enum Effect {
     Set {
         name: Macro,
+        /// The slot of a name that is known at load.
         slot: Option<u16>,
+        /// Whether a name that is made at run time may be that of a slot.
+        may_be_slot: bool,
         change: Change,
     },
     Engine(EngineMode),
     BodyProcessor(String),
     ForceRequestBody(bool),
-    RemoveRules(RuleSelector),
-    RemoveTarget(RuleSelector, Arc<Target>),
+    /// An index into the selections.
+    RemoveRules(usize),
+    RemoveTarget(usize, Arc<Target>),
 }
 
 #[derive(Debug)]
@@ -169,29 +228,64 @@ impl RuleSelector {
     }
 }
 
+impl Program {
+    fn has_phase(&self, phase: usize) -> bool {
+        let is_rule = |step: &Step| matches!(step, Step::Rule(_));
+        self.phases
+            .get(phase)
+            .is_some_and(|table| table.steps.iter().any(is_rule))
+    }
+}
+
 impl RuleSet {
     /// The number of rules; a chain counts as one.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.rules.len()
+        self.programs
+            .iter()
+            .flatten()
+            .map(|program| program.rules.len())
+            .sum()
     }
 
     /// Whether there is no rule at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rules.is_empty()
+        self.len() == 0
     }
 
     /// Whether any rule judges the request body.
     #[must_use]
     pub fn inspects_request_body(&self) -> bool {
-        self.settings.request_body && !self.phases[1].is_empty()
+        self.settings.request_body && self.has_phase(1)
     }
 
     /// Whether any rule judges the response.
     #[must_use]
     pub fn inspects_response(&self) -> bool {
-        !self.phases[2].is_empty() || !self.phases[3].is_empty()
+        self.has_phase(2) || self.has_phase(3)
+    }
+
+    pub(crate) fn has_phase(&self, phase: usize) -> bool {
+        self.programs
+            .iter()
+            .flatten()
+            .any(|program| program.has_phase(phase))
+    }
+
+    /// The name of a TX slot.
+    pub(crate) fn tx_name(&self, slot: u16) -> &[u8] {
+        let owner = self.programs.iter().flatten().find_map(|program| {
+            let own = slot.checked_sub(program.tx_first)?;
+            program.tx_names.get(usize::from(own))
+        });
+        owner.map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The TX slot of a name in lower case.
+    pub(crate) fn tx_slot(&self, name: &[u8]) -> Option<u16> {
+        let known = |program: &Arc<Program>| program.tx_slots.get(name).copied();
+        self.programs.iter().flatten().find_map(known)
     }
 }
 
@@ -204,13 +298,23 @@ pub fn compile(sources: &[Source], files: &dyn Files) -> Result<Compiled, Vec<Di
     for source in sources {
         builder.source(source, 0);
     }
-    let (rules, found) = builder.finish();
+    let (program, found) = builder.finish();
     if found.iter().any(|d| d.severity == Severity::Error) {
         return Err(found
             .into_iter()
             .filter(|d| d.severity == Severity::Error)
             .collect());
     }
+    let plan = fold(&program, &Surroundings::default()).settle(&program);
+    let rules = RuleSet {
+        settings: program.settings.clone(),
+        tx_count: program.tx_names.len(),
+        programs: [None, Some(Arc::new(program)), None],
+        plan,
+        removed: Bits::default(),
+        excluded: Vec::new(),
+        pinned: Bits::default(),
+    };
     Ok(Compiled {
         rules: Arc::new(rules),
         warnings: found,

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::directives::{Builder, engine_mode, rule_selector};
-use super::{Change, Disruptive, Effect, Link, Macro, Rule, Selector, Target};
-use crate::operators::{self, Operator};
+use super::{Chain, Change, Disruptive, Effect, Link, Macro, Rule, Selector, Target};
+use crate::operators::{self, Built, Operator};
 use crate::seclang::{Action, Arg, Place, RawSelector, RawTarget, nearest, split_actions, split_targets};
 use crate::transformations;
 use crate::variables::{TABLE, Var};
@@ -125,13 +125,13 @@ impl Builder<'_> {
             .as_ref()
             .map_or_else(|| draft.phase.unwrap_or(1), |rule| rule.phase);
         let defaults = self.defaults.get(phase).cloned().unwrap_or_default();
-        let (targets, exclusions, operator, negated) = match matcher {
+        let (targets, exclusions, built, negated) = match matcher {
             Some((targets, operator)) => {
                 let (targets, exclusions) = self.targets(targets);
-                let (operator, negated) = self.operator(operator, path);
-                (targets, exclusions, operator, negated)
+                let (built, negated) = self.operator(operator, path);
+                (targets, exclusions, built, negated)
             }
-            None => (Vec::new(), Vec::new(), Operator::Always, false),
+            None => (Vec::new(), Vec::new(), Operator::Always.into(), false),
         };
         let list = draft
             .transformations
@@ -140,7 +140,9 @@ impl Builder<'_> {
         let link = Link {
             targets,
             exclusions,
-            operator,
+            operator: built.operator,
+            need: built.need.filter(|_| !negated),
+            filter: None,
             negated,
             chain: self.chain(list),
             multi_match: draft.multi_match,
@@ -167,6 +169,12 @@ impl Builder<'_> {
         if id == 0 {
             self.found
                 .push(place.error("missing_id", "every rule needs an `id`"));
+        } else if self
+            .base
+            .is_some_and(|base| base.rules.iter().any(|rule| rule.id == id))
+        {
+            self.found
+                .push(place.error("duplicate_id", format!("rule {id} is already in the shared set")));
         } else if let Some(first) = self
             .ids
             .insert(id, format!("{}:{}", place.path.display(), place.line))
@@ -197,13 +205,14 @@ impl Builder<'_> {
         }
     }
 
-    fn chain(&mut self, list: Vec<u16>) -> u16 {
+    fn chain(&mut self, rows: Vec<u16>) -> u16 {
         let at = self
             .chains
             .iter()
-            .position(|known| *known == list)
+            .position(|known| known.rows == rows)
             .unwrap_or_else(|| {
-                self.chains.push(list);
+                let mask = rows.iter().fold(0, |mask, row| mask | 1_u64 << row);
+                self.chains.push(Chain { rows, mask });
                 self.chains.len() - 1
             });
         u16::try_from(at).unwrap_or(0)
@@ -237,6 +246,7 @@ impl Builder<'_> {
             var,
             selector,
             slot,
+            slots: Box::default(),
             count: raw.count,
         };
         match &raw.selector {
@@ -268,7 +278,11 @@ impl Builder<'_> {
             }
             // Names are matched without regard to case, as single keys are.
             RawSelector::Regex(pattern) => match operators::regex(&format!("(?i:{pattern})")) {
-                Ok(regex) => vec![target(var, Selector::Regex(regex), None)],
+                Ok(regex) => vec![target(
+                    var,
+                    Selector::Regex(Box::new(regex), pattern.clone()),
+                    None,
+                )],
                 Err(e) => {
                     self.found.push(raw.place.error("bad_regex", e));
                     Vec::new()
@@ -277,7 +291,7 @@ impl Builder<'_> {
         }
     }
 
-    fn operator(&mut self, arg: &Arg, path: &Path) -> (Operator, bool) {
+    fn operator(&mut self, arg: &Arg, path: &Path) -> (Built, bool) {
         let text = arg.text.trim_start();
         let (negated, text) = text
             .strip_prefix('!')
@@ -303,7 +317,7 @@ impl Builder<'_> {
                 nearest(name, operators::NAMES.iter().copied()),
             )),
         }
-        (Operator::Never, false)
+        (Operator::Never.into(), false)
     }
 
     fn text(&mut self, action: &Action) -> Option<Macro> {
@@ -427,7 +441,13 @@ impl Builder<'_> {
         };
         let name = parse(key)?;
         let slot = name.constant().is_some().then(|| self.intern(key));
-        draft.effects.push(Effect::Set { name, slot, change });
+        let may_be_slot = true;
+        draft.effects.push(Effect::Set {
+            name,
+            slot,
+            may_be_slot,
+            change,
+        });
         Some(())
     }
 
@@ -444,7 +464,8 @@ impl Builder<'_> {
             // There is no audit log of its own to switch.
             "auditengine" | "auditlogparts" => return Some(()),
             "ruleremovebyid" | "ruleremovebytag" | "ruleremovebymsg" => {
-                Effect::RemoveRules(rule_selector(&lower, value).ok()?)
+                self.selectors.push(rule_selector(&lower, value).ok()?);
+                Effect::RemoveRules(self.selectors.len() - 1)
             }
             "ruleremovetargetbyid" | "ruleremovetargetbytag" | "ruleremovetargetbymsg" => {
                 let (which, target) = value.split_once(';')?;
@@ -466,8 +487,9 @@ impl Builder<'_> {
                     exclude: true,
                     place,
                 };
+                self.selectors.push(rule_selector(&lower, which).ok()?);
+                let which = self.selectors.len() - 1;
                 for target in self.targets_of(&raw) {
-                    let which = rule_selector(&lower, which).ok()?;
                     draft.effects.push(Effect::RemoveTarget(which, Arc::new(target)));
                 }
                 return Some(());

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::items::stored;
 use super::store::Id;
-use super::{RuleMatch, Transaction};
-use crate::compile::{Change, Effect, Macro, Part, Rule, RuleSelector, RuleSet};
+use super::{RuleMatch, Transaction, View};
+use crate::compile::{Change, Effect, Macro, Part, Rule};
 use crate::operators::integer;
 use crate::variables::Var;
 
@@ -14,14 +15,19 @@ const LOG_TEXT_MAX: usize = 2048;
 
 impl Transaction {
     /// Expands a text; what is not set is empty.
-    pub(super) fn expand(&self, text: &Macro) -> Vec<u8> {
+    pub(super) fn expand(&mut self, rules: View<'_>, text: &Macro) -> Vec<u8> {
         let mut out = Vec::new();
         for part in &text.parts {
             match part {
                 Part::Literal(literal) => out.extend_from_slice(literal),
                 Part::Tx(slot) => {
-                    if let Some(id) = self.store.tx.get(usize::from(*slot)).copied().flatten() {
+                    if let Some(id) = self.store.tx_slot(*slot) {
                         out.extend_from_slice(self.store.get(id));
+                    }
+                }
+                Part::Value(Var::MatchedVarName, _) => {
+                    if let Some(item) = self.matched {
+                        out.extend(self.full_name(rules, &item));
                     }
                 }
                 Part::Value(var, key) => {
@@ -34,22 +40,35 @@ impl Transaction {
         out
     }
 
-    fn lookup(&self, var: Var, key: Option<&[u8]>) -> Option<Id> {
-        let first = |var| match key {
-            Some(key) => self.store.first(var, key),
-            None => self.store.list(var).first().map(|e| e.value),
-        };
-        match var {
-            Var::MatchedVar => Some(self.store.matched),
-            Var::MatchedVarName => Some(self.store.matched_name),
-            Var::Args => first(Var::ArgsGet).or_else(|| first(Var::ArgsPost)),
-            _ => first(var).or_else(|| self.store.scalar(var)),
+    fn lookup(&mut self, var: Var, key: Option<&[u8]>) -> Option<Id> {
+        if var == Var::MatchedVar {
+            return self.matched.map(|item| item.value);
         }
+        let (sources, names) = stored(var);
+        for source in sources {
+            let first = match key {
+                Some(key) => self.store.first(*source, key),
+                None => self
+                    .store
+                    .list(*source)
+                    .first()
+                    .map(|e| if names { e.name } else { e.value }),
+            };
+            if first.is_some() {
+                return first;
+            }
+        }
+        self.scalar(var)
     }
 
-    pub(super) fn effect(&mut self, rules: &RuleSet, effect: &Effect) {
+    pub(super) fn effect(&mut self, rules: View<'_>, effect: &Effect) {
         match effect {
-            Effect::Set { name, slot, change } => self.set(rules, name, *slot, change),
+            Effect::Set {
+                name,
+                slot,
+                may_be_slot,
+                change,
+            } => self.set(rules, name, *slot, *may_be_slot, change),
             Effect::Engine(mode) => {
                 // A rule cannot make an engine enforce that its operator set to detect.
                 if self.mode != crate::compile::EngineMode::DetectionOnly
@@ -58,68 +77,94 @@ impl Transaction {
                     self.mode = *mode;
                 }
             }
-            Effect::BodyProcessor(name) => self.processor = Some(name.clone()),
+            Effect::BodyProcessor(name) => {
+                self.processor = Some(name.clone());
+                self.store.set(Var::ReqbodyProcessor, name.as_bytes());
+            }
             Effect::ForceRequestBody(on) => self.force_body = *on,
             Effect::RemoveRules(which) => {
-                let selected = selected(rules, which);
-                self.removed.resize(rules.rules.len(), false);
-                for (removed, selected) in self.removed.iter_mut().zip(selected) {
-                    *removed |= selected;
+                if let Some(selected) = rules.program.selections.get(*which) {
+                    for (removed, selected) in self.removed.iter_mut().zip(selected) {
+                        removed.absorb(selected);
+                    }
                 }
             }
             Effect::RemoveTarget(which, target) => {
-                self.excluded.push((selected(rules, which), Arc::clone(target)));
+                if let Some(selected) = rules.program.selections.get(*which) {
+                    self.excluded.push((selected.clone(), Arc::clone(target)));
+                }
             }
         }
     }
 
-    fn set(&mut self, rules: &RuleSet, name: &Macro, slot: Option<u16>, change: &Change) {
-        let name = match slot.and_then(|slot| rules.tx_names.get(usize::from(slot))) {
-            Some(name) => name.clone(),
-            None => self.expand(name).to_ascii_lowercase(),
-        };
-        let number = |text: &Macro| integer(&self.expand(text));
+    fn set(&mut self, rules: View<'_>, name: &Macro, slot: Option<u16>, may_be_slot: bool, change: &Change) {
+        let mut made = Vec::new();
+        let mut slot = slot;
+        if slot.is_none() {
+            made = self.expand(rules, name);
+            made.make_ascii_lowercase();
+            if may_be_slot {
+                slot = rules.set.tx_slot(&made);
+            }
+        }
+        if slot.is_some_and(|slot| rules.set.pinned.contains(usize::from(slot))) {
+            return;
+        }
         let value = match change {
             Change::Unset => None,
-            Change::Set(text) => Some(self.expand(text)),
+            Change::Set(text) => Some(match text.constant() {
+                Some(text) => self.store.add(text),
+                None => {
+                    let text = self.expand(rules, text);
+                    self.store.add(&text)
+                }
+            }),
             Change::Add(text) | Change::Subtract(text) => {
-                let operand = number(text);
-                let now = self.store.tx_number(rules, &name);
-                let add = matches!(change, Change::Add(_));
-                let sum = if add {
+                let operand = match text.constant() {
+                    Some(text) => integer(text),
+                    None => integer(&self.expand(rules, text)),
+                };
+                let now = match slot {
+                    Some(slot) => self.store.tx_slot(slot),
+                    None => self.store.tx_other_named(&made),
+                };
+                let now = now.map_or(0, |id| integer(self.store.get(id)));
+                let sum = if matches!(change, Change::Add(_)) {
                     now.saturating_add(operand)
                 } else {
                     now.saturating_sub(operand)
                 };
-                Some(sum.to_string().into_bytes())
+                Some(self.store.add_number(sum))
             }
         };
-        let id = value.map(|v| self.store.add(&v));
-        self.store.tx_set(rules, &name, id);
+        match slot {
+            Some(slot) => self.store.tx_set_slot(slot, value),
+            None => self.store.tx_other_set(&made, value),
+        }
     }
 
-    pub(super) fn record(&mut self, rule: &Rule) {
-        let text = |text: &Option<Macro>| {
-            let bytes = text.as_ref().map(|t| self.expand(t)).unwrap_or_default();
+    pub(super) fn record(&mut self, rules: View<'_>, rule: &Rule) {
+        let mut text = |text: &Option<Macro>| {
+            let bytes = text.as_ref().map(|t| self.expand(rules, t)).unwrap_or_default();
             String::from_utf8_lossy(bytes.get(..LOG_TEXT_MAX).unwrap_or(&bytes)).into_owned()
         };
-        let value = self.store.get(self.store.matched);
+        let (message, data) = (text(&rule.message), text(&rule.data));
+        let (variable, value) = match self.matched {
+            Some(item) => (self.full_name(rules, &item), self.store.get(item.value)),
+            None => (Vec::new(), b"".as_slice()),
+        };
         let record = RuleMatch {
             id: rule.id,
-            message: text(&rule.message),
-            data: text(&rule.data),
+            message,
+            data,
             severity: rule.severity,
             tags: Arc::clone(&rule.tags),
             phase: u8::try_from(rule.phase + 1).unwrap_or(5),
-            variable: String::from_utf8_lossy(self.store.get(self.store.matched_name)).into_owned(),
+            variable: String::from_utf8_lossy(&variable).into_owned(),
             value: String::from_utf8_lossy(value.get(..LOG_VALUE_MAX).unwrap_or(value)).into_owned(),
             file: Arc::clone(&rule.file),
             line: rule.line,
         };
         self.matches.push(record);
     }
-}
-
-fn selected(rules: &RuleSet, which: &RuleSelector) -> Vec<bool> {
-    rules.rules.iter().map(|rule| which.selects(rule)).collect()
 }

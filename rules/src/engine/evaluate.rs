@@ -1,20 +1,14 @@
 //! The rules of one phase, in file order.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::items::{Item, selects};
 use super::store::Id;
-use super::{Transaction, Verdict};
-use crate::compile::{Disruptive, EngineMode, Link, Macro, Rule, RuleSet, Selector, Step, Target};
-use crate::operators::Operator;
-use crate::variables::Var;
-
-/// A value to judge and where it is from.
-#[derive(Debug, Clone, Copy)]
-struct Item {
-    var: Var,
-    key: Option<Id>,
-    value: Id,
-}
+use super::{Transaction, Verdict, View};
+use crate::bits::Bits;
+use crate::compile::{BASE, Disruptive, EngineMode, Link, Macro, Rule, Step, Target};
+use crate::operators::{Captures, Operator};
 
 impl Transaction {
     /// Runs a phase (0 to 4) unless the transaction is over; phase 5 always runs.
@@ -27,7 +21,19 @@ impl Transaction {
             return Verdict::Continue;
         }
         let rules = Arc::clone(&self.rules);
-        let verdict = self.steps(&rules, phase);
+        let mut verdict = Verdict::Continue;
+        for (which, program) in rules.programs.iter().enumerate() {
+            let Some(program) = program else { continue };
+            let view = View {
+                set: &rules,
+                program,
+                which,
+            };
+            if let Err(end) = self.steps(view, phase) {
+                verdict = end;
+                break;
+            }
+        }
         if self.exceeded && self.mode == EngineMode::On && verdict == Verdict::Continue && !logging {
             let verdict = Verdict::Deny {
                 status: 503,
@@ -40,144 +46,172 @@ impl Transaction {
         verdict
     }
 
-    fn steps(&mut self, rules: &RuleSet, phase: usize) -> Verdict {
-        let Some(steps) = rules.phases.get(phase) else {
-            return Verdict::Continue;
+    /// Runs the rules of one program. An error is the verdict with which the phase is over.
+    fn steps(&mut self, rules: View<'_>, phase: usize) -> Result<(), Verdict> {
+        let Some(table) = rules.program.phases.get(phase) else {
+            return Ok(());
+        };
+        let is_base = rules.which == BASE;
+        let active = if self.plain {
+            Bits::all(table.steps.len())
+        } else {
+            for (slot, value) in rules.set.plan.writes(phase).iter().filter(|_| is_base) {
+                let id = value.as_ref().map(|value| self.store.add(value));
+                self.store.tx_set_slot(*slot, id);
+            }
+            self.active(rules, table, phase)
         };
         let mut at = 0;
-        while let Some(step) = steps.get(at) {
-            at += 1;
-            let Step::Rule(index) = *step else { continue };
-            let Some(rule) = rules.rules.get(index) else {
+        if self.store.budget == 0 {
+            self.exceeded = true;
+            return Err(Verdict::Continue);
+        }
+        while let Some(next) = active.next(at) {
+            at = next + 1;
+            let Some(Step::Rule(index)) = table.steps.get(next).copied() else {
                 continue;
             };
-            if self.removed.get(index).copied().unwrap_or(false) {
+            let Some(rule) = rules.program.rules.get(index) else {
+                continue;
+            };
+            let switched_off = self
+                .removed
+                .get(rules.which)
+                .is_some_and(|off| off.contains(index));
+            if switched_off || (is_base && rules.set.removed.contains(index)) {
                 continue;
             }
-            if self.budget == 0 {
+            if self.store.budget == 0 {
                 self.exceeded = true;
-                return Verdict::Continue;
+                return Err(Verdict::Continue);
             }
             if !self.chain(rules, rule, index) {
                 continue;
             }
             if rule.log {
-                self.record(rule);
+                self.record(rules, rule);
             }
-            if self.mode == EngineMode::Off {
-                return Verdict::Continue;
-            }
-            match rule.disruptive {
-                Disruptive::Pass => {}
-                Disruptive::AllowPhase => return Verdict::Continue,
-                Disruptive::AllowRequest => {
-                    self.allowed_until = self.allowed_until.max(2);
-                    return Verdict::Continue;
-                }
-                Disruptive::AllowAll => {
-                    self.allowed_until = 4;
-                    return Verdict::Continue;
-                }
-                Disruptive::Deny if self.mode == EngineMode::On && phase != 4 => {
-                    let verdict = Verdict::Deny {
-                        status: rule.status,
-                        rule: rule.id,
-                        phase: phase_number(phase),
-                    };
-                    self.ended = Some(verdict.clone());
-                    return verdict;
-                }
-                Disruptive::Deny => {}
-            }
+            self.decide(rule, phase)?;
             if let Some(jump) = rule.jump {
                 at = at.max(jump);
             }
-            for _ in 0..rule.skip {
-                at += steps
-                    .get(at..)
-                    .unwrap_or_default()
-                    .iter()
-                    .take_while(|s| matches!(s, Step::Marker))
-                    .count()
-                    + 1;
-            }
+            at = skip(&table.steps, at, rule.skip);
         }
-        Verdict::Continue
+        Ok(())
     }
 
-    fn chain(&mut self, rules: &RuleSet, rule: &Rule, index: usize) -> bool {
-        let mut items = Vec::new();
-        for link in &rule.links {
-            items.clear();
-            if !self.link(rules, link, index, &mut items) {
-                return false;
-            }
+    /// What a matching rule says about the rest of the phase.
+    fn decide(&mut self, rule: &Rule, phase: usize) -> Result<(), Verdict> {
+        if self.mode == EngineMode::Off {
+            return Err(Verdict::Continue);
         }
-        true
+        match rule.disruptive {
+            Disruptive::AllowPhase => Err(Verdict::Continue),
+            Disruptive::AllowRequest => {
+                self.allowed_until = self.allowed_until.max(2);
+                Err(Verdict::Continue)
+            }
+            Disruptive::AllowAll => {
+                self.allowed_until = 4;
+                Err(Verdict::Continue)
+            }
+            Disruptive::Deny if self.mode == EngineMode::On && phase != 4 => {
+                let verdict = Verdict::Deny {
+                    status: rule.status,
+                    rule: rule.id,
+                    phase: phase_number(phase),
+                };
+                self.ended = Some(verdict.clone());
+                Err(verdict)
+            }
+            Disruptive::Pass | Disruptive::Deny => Ok(()),
+        }
+    }
+
+    fn chain(&mut self, rules: View<'_>, rule: &Rule, index: usize) -> bool {
+        let Some(clock) = self.rule_clock else {
+            return rule.links.iter().all(|link| self.link(rules, link, index));
+        };
+        let start = clock();
+        let matched = rule.links.iter().all(|link| self.link(rules, link, index));
+        self.rule_ns.push((rule.id, clock().saturating_sub(start)));
+        matched
     }
 
     /// Judges every value of one link; its effects run for each that matches.
-    fn link(&mut self, rules: &RuleSet, link: &Link, index: usize, items: &mut Vec<Item>) -> bool {
+    fn link(&mut self, rules: View<'_>, link: &Link, index: usize) -> bool {
         if link.targets.is_empty() {
             for effect in &link.effects {
                 self.effect(rules, effect);
             }
             return true;
         }
+        let mut items = std::mem::take(&mut self.items);
+        items.clear();
         for target in &link.targets {
-            self.collect(rules, target, items);
+            self.collect(rules, target, &mut items);
         }
-        if !link.exclusions.is_empty() || !self.excluded.is_empty() {
+        let fixed = if rules.which == BASE {
+            rules.set.excluded.as_slice()
+        } else {
+            &[]
+        };
+        if !link.exclusions.is_empty() || !self.excluded.is_empty() || !fixed.is_empty() {
             items.retain(|item| {
-                let hit = |target: &Target| self.is_excluded(item, target);
+                let hit = |target: &Target| self.is_excluded(rules, item, target);
+                let on = |set: &Bits| set.contains(index);
+                let by_ctl = |set: &[Bits]| set.get(rules.which).is_some_and(on);
                 !link.exclusions.iter().any(|t| hit(t))
-                    && !self
-                        .excluded
-                        .iter()
-                        .any(|(on, t)| on.get(index) == Some(&true) && hit(t))
+                    && !fixed.iter().any(|(set, t)| on(set) && hit(t))
+                    && !self.excluded.iter().any(|(sets, t)| by_ctl(sets) && hit(t))
             });
         }
+        let matched = !items.is_empty() && self.judge_all(rules, link, &items);
+        self.items = items;
+        matched
+    }
+
+    fn judge_all(&mut self, rules: View<'_>, link: &Link, items: &[Item]) -> bool {
         let argument = match &link.operator {
-            _ if items.is_empty() => return false,
-            Operator::Number(_, text) | Operator::Text(_, text) => self.argument(text),
-            _ => Vec::new(),
+            Operator::Number(_, text) | Operator::Text(_, text) => self.argument(rules, text),
+            _ => Cow::Borrowed(b"".as_slice()),
         };
-        let mut hits = Vec::new();
-        for item in items.iter() {
+        let mut hits = std::mem::take(&mut self.new_hits);
+        hits.clear();
+        for item in items {
             self.judge(rules, link, item, &argument, &mut hits);
         }
-        if hits.is_empty() {
-            return false;
+        let matched = !hits.is_empty();
+        if matched {
+            std::mem::swap(&mut self.hits, &mut hits);
         }
-        if let Some(list) = self.store.collections.get_mut(Var::MatchedVars as usize) {
-            *list = hits;
-        }
-        true
+        self.new_hits = hits;
+        matched
     }
 
-    fn argument(&self, text: &Macro) -> Vec<u8> {
-        text.constant().map_or_else(|| self.expand(text), <[u8]>::to_vec)
+    fn argument<'a>(&mut self, rules: View<'_>, text: &'a Macro) -> Cow<'a, [u8]> {
+        match text.constant() {
+            Some(text) => Cow::Borrowed(text),
+            None => Cow::Owned(self.expand(rules, text)),
+        }
     }
 
-    fn judge(
-        &mut self,
-        rules: &RuleSet,
-        link: &Link,
-        item: &Item,
-        argument: &[u8],
-        hits: &mut Vec<super::store::Entry>,
-    ) {
-        let steps = rules
-            .chains
-            .get(usize::from(link.chain))
-            .map(Vec::as_slice)
-            .unwrap_or_default();
+    fn judge(&mut self, rules: View<'_>, link: &Link, item: &Item, argument: &[u8], hits: &mut Vec<Item>) {
+        let Some(chain) = rules.program.chains.get(usize::from(link.chain)) else {
+            return;
+        };
+        let unchanged =
+            chain.mask == 0 || (!self.plain && chain.mask & self.store.triggered(item.value) == 0);
+        if unchanged {
+            // No step reacts to any byte of the value.
+            return self.test(rules, link, item, item.value, argument, hits);
+        }
         let mut value = item.value;
         if link.multi_match {
             self.test(rules, link, item, value, argument, hits);
         }
-        for step in steps {
-            let next = self.store.transform(value, *step, &mut self.budget);
+        for step in &chain.rows {
+            let next = self.store.transform(value, *step, self.plain);
             if link.multi_match && next != value {
                 self.test(rules, link, item, next, argument, hits);
             }
@@ -190,186 +224,81 @@ impl Transaction {
 
     fn test(
         &mut self,
-        rules: &RuleSet,
+        rules: View<'_>,
         link: &Link,
         item: &Item,
         value: Id,
         argument: &[u8],
-        hits: &mut Vec<super::store::Entry>,
+        hits: &mut Vec<Item>,
     ) {
-        let mut captures = Vec::new();
-        let bytes = self.store.get(value);
-        self.budget = self.budget.saturating_sub(bytes.len() as u64 + 16);
-        let matched = link
-            .operator
-            .matches(bytes, argument, link.capture.then_some(&mut captures));
+        let mut captures = Captures::default();
+        let matched = self.may_match(rules, link, value) && {
+            let cost = self.store.get(value).len() as u64 + 16;
+            self.store.budget = self.store.budget.saturating_sub(cost);
+            let bytes = self.store.get(value);
+            link.operator
+                .matches(bytes, argument, link.capture.then_some(&mut captures))
+        };
+        if !matched
+            && let Some((which, bit)) = link.filter
+            && let Some(filter) = rules.program.filters.get(which)
+        {
+            // The operator's argument is a constant: operators with macros in it are not filtered.
+            self.store.rule_out(filter, which, value, bit);
+        }
         if matched == link.negated {
             return;
         }
         if link.capture && matched {
-            for group in 0..10_usize {
-                let id = captures.get(group).map(|text| self.store.add(text));
-                self.store.tx_set(rules, group.to_string().as_bytes(), id);
-            }
+            self.capture(value, captures);
         }
-        let mut name = item.var.name().as_bytes().to_vec();
-        if let Some(key) = item.key {
-            name.push(b':');
-            name.extend_from_slice(self.store.get(key));
-        }
-        self.store.matched_name = self.store.add(&name);
-        self.store.matched = value;
-        hits.push(super::store::Entry {
-            name: self.store.matched_name,
-            value,
-        });
+        let hit = Item { value, ..*item };
+        self.matched = Some(hit);
+        hits.push(hit);
         for effect in &link.effects {
             self.effect(rules, effect);
         }
     }
 
-    fn is_excluded(&self, item: &Item, target: &Target) -> bool {
-        if item.var != target.var {
-            return false;
-        }
-        let key = item.key.map(|key| self.store.get(key)).unwrap_or_default();
-        selects(&target.selector, key)
-    }
-
-    /// Adds the values of a target to `items`, or their count.
-    fn collect(&mut self, rules: &RuleSet, target: &Target, items: &mut Vec<Item>) {
-        let before = items.len();
-        self.values(rules, target, items);
-        if target.count {
-            let count = items.len() - before;
-            items.truncate(before);
-            let value = self.store.add(count.to_string().as_bytes());
-            items.push(Item {
-                var: target.var,
-                key: None,
-                value,
-            });
-        }
-    }
-
-    fn values(&mut self, rules: &RuleSet, target: &Target, items: &mut Vec<Item>) {
-        let store = &mut self.store;
-        let mut from = |store: &super::store::Store, source: Var, names: bool| {
-            for entry in store
-                .list(source)
-                .iter()
-                .filter(|e| selects(&target.selector, store.get(e.name)))
-            {
-                let value = if names { entry.name } else { entry.value };
-                items.push(Item {
-                    var: target.var,
-                    key: Some(entry.name),
-                    value,
-                });
-            }
+    /// False only where the filter has shown that the operator cannot match.
+    fn may_match(&mut self, rules: View<'_>, link: &Link, value: Id) -> bool {
+        let Some((which, bit)) = link.filter.filter(|_| !self.plain) else {
+            return true;
         };
-        match target.var {
-            Var::Args => [Var::ArgsGet, Var::ArgsPost]
-                .iter()
-                .for_each(|v| from(store, *v, false)),
-            Var::ArgsNames => [Var::ArgsGet, Var::ArgsPost]
-                .iter()
-                .for_each(|v| from(store, *v, true)),
-            Var::ArgsGetNames => from(store, Var::ArgsGet, true),
-            Var::ArgsPostNames => from(store, Var::ArgsPost, true),
-            Var::MatchedVarsNames => from(store, Var::MatchedVars, true),
-            Var::RequestHeadersNames => from(store, Var::RequestHeaders, true),
-            Var::RequestCookiesNames => from(store, Var::RequestCookies, true),
-            Var::ResponseHeadersNames => from(store, Var::ResponseHeaders, true),
-            Var::ArgsCombinedSize => {
-                let all = store.list(Var::ArgsGet).iter().chain(store.list(Var::ArgsPost));
-                let size: usize = all
-                    .map(|e| store.get(e.name).len() + store.get(e.value).len())
-                    .sum();
-                let value = store.add(size.to_string().as_bytes());
-                items.push(Item {
-                    var: target.var,
-                    key: None,
-                    value,
-                });
-            }
-            Var::MatchedVar => items.push(Item {
-                var: target.var,
-                key: None,
-                value: store.matched,
-            }),
-            Var::MatchedVarName => items.push(Item {
-                var: target.var,
-                key: None,
-                value: store.matched_name,
-            }),
-            Var::Tx => self.tx_values(rules, target, items),
-            var if (var as usize) < crate::variables::COLLECTIONS => from(store, var, false),
-            var => {
-                if let Some(value) = store.scalar(var) {
-                    items.push(Item {
-                        var,
-                        key: None,
-                        value,
-                    });
-                }
-            }
+        let Some(filter) = rules.program.filters.get(which) else {
+            return true;
+        };
+        let mask = self.store.mask(filter, which, value);
+        mask.get(bit / 64).is_none_or(|word| word >> (bit % 64) & 1 == 1)
+    }
+
+    /// `TX.0` to `TX.9`; groups that took no part are unset.
+    fn capture(&mut self, value: Id, captures: Captures) {
+        let text = captures.text.map(|text| self.store.add(&text));
+        for slot in 0..10_u16 {
+            let group = captures.groups.get(usize::from(slot)).copied().flatten();
+            let id = match (slot, text) {
+                (0, Some(text)) => Some(text),
+                _ => group.map(|range| self.store.add_range(value, range)),
+            };
+            self.store.tx_set_slot(slot, id);
         }
     }
 
-    fn tx_values(&mut self, rules: &RuleSet, target: &Target, items: &mut Vec<Item>) {
-        if let Some(slot) = target.slot {
-            if let Some(value) = self.store.tx.get(usize::from(slot)).copied().flatten() {
-                let name = rules
-                    .tx_names
-                    .get(usize::from(slot))
-                    .map(Vec::as_slice)
-                    .unwrap_or_default();
-                let key = Some(self.store.add(name));
-                items.push(Item {
-                    var: Var::Tx,
-                    key,
-                    value,
-                });
-            }
-            return;
-        }
-        for (slot, name) in rules
-            .tx_names
-            .iter()
-            .enumerate()
-            .filter(|(_, n)| selects(&target.selector, n))
-        {
-            if let Some(value) = self.store.tx.get(slot).copied().flatten() {
-                let key = Some(self.store.add(name));
-                items.push(Item {
-                    var: Var::Tx,
-                    key,
-                    value,
-                });
-            }
-        }
-        let others = self
-            .store
-            .tx_other
-            .iter()
-            .filter(|e| selects(&target.selector, self.store.get(e.name)));
-        items.extend(others.map(|e| Item {
-            var: Var::Tx,
-            key: Some(e.name),
-            value: e.value,
-        }));
+    fn is_excluded(&self, rules: View<'_>, item: &Item, target: &Target) -> bool {
+        item.var == target.var && selects(&target.selector, self.name_of(rules, item.name))
     }
+}
+
+/// The place behind the next `count` rules.
+fn skip(steps: &[Step], mut at: usize, count: usize) -> usize {
+    for _ in 0..count {
+        let rest = steps.get(at..).unwrap_or_default();
+        at += rest.iter().take_while(|s| matches!(s, Step::Marker)).count() + 1;
+    }
+    at
 }
 
 fn phase_number(phase: usize) -> u8 {
     u8::try_from(phase + 1).unwrap_or(5)
-}
-
-fn selects(selector: &Selector, name: &[u8]) -> bool {
-    match selector {
-        Selector::All => true,
-        Selector::Key(key) => name.eq_ignore_ascii_case(key),
-        Selector::Regex(regex) => regex.is_match(name),
-    }
 }

@@ -1,7 +1,9 @@
 //! One request through the rules.
 
+mod active;
 mod effects;
 mod evaluate;
+mod items;
 mod request;
 mod store;
 
@@ -9,8 +11,13 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::compile::{EngineMode, RuleSet, Target};
-use store::Store;
+use crate::bits::Bits;
+use crate::compile::{EngineMode, PROGRAMS, Program, RuleSet, Target};
+use crate::variables::Var;
+use items::Item;
+use store::{Id, Store};
+
+pub(crate) use items::{selects, stored};
 
 /// A header: name as sent, value without surrounding white space.
 pub type Field<'a> = (&'a [u8], &'a [u8]);
@@ -37,6 +44,11 @@ pub struct Options {
     /// Bytes that operators and transformations may look at. When it is used up, no further rule runs, the report says
     /// so, and in `Enforce` mode the request is refused with 503 (rule 0): an unjudged request is not let through.
     pub budget: u64,
+    /// Evaluate every rule on every value, without any optimisation: slow, obvious, and what the optimised evaluation is
+    /// tested against.
+    pub plain: bool,
+    /// Reads a clock in nanoseconds; with it the report says what each rule that was looked at took.
+    pub rule_clock: Option<fn() -> u64>,
 }
 
 impl Default for Options {
@@ -46,6 +58,8 @@ impl Default for Options {
             unique_id: 0,
             now_unix_ms: 0,
             budget: 256 << 20,
+            plain: false,
+            rule_clock: None,
         }
     }
 }
@@ -124,18 +138,41 @@ pub struct Report {
     pub score: u32,
     /// Whether the work budget ended the inspection.
     pub budget_exceeded: bool,
+    /// With `Options::rule_clock`: each rule that was looked at, and nanoseconds.
+    pub rule_ns: Vec<(u64, u64)>,
+}
+
+/// The set, and the program of it whose rules are running.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    set: &'a RuleSet,
+    program: &'a Program,
+    which: usize,
 }
 
 /// One request and its response on their way through the rules.
 pub struct Transaction {
     pub(crate) rules: Arc<RuleSet>,
-    pub(crate) store: Store,
+    store: Box<Store>,
+    connection: Connection,
+    unique_id: u128,
+    now_unix_ms: u64,
+    plain: bool,
+    rule_clock: Option<fn() -> u64>,
+    rule_ns: Vec<(u64, u64)>,
+    /// The value that matched last, and all that the last matching link found.
+    matched: Option<Item>,
+    hits: Vec<Item>,
+    // Buffers that are used again and again.
+    new_hits: Vec<Item>,
+    items: Vec<Item>,
+    ids: Vec<Id>,
     pub(crate) mode: EngineMode,
     pub(crate) matches: Vec<RuleMatch>,
-    pub(crate) budget: u64,
     pub(crate) exceeded: bool,
-    pub(crate) removed: Vec<bool>,
-    pub(crate) excluded: Vec<(Vec<bool>, Arc<Target>)>,
+    /// Rules that `ctl` has switched off, and targets of rules.
+    removed: [Bits; PROGRAMS],
+    excluded: Vec<([Bits; PROGRAMS], Arc<Target>)>,
     pub(crate) processor: Option<String>,
     pub(crate) force_body: bool,
     pub(crate) content_type: Vec<u8>,
@@ -164,7 +201,15 @@ impl Transaction {
     /// Whether the response body is worth giving to [`Self::response_body`].
     #[must_use]
     pub fn wants_response_body(&self) -> bool {
-        self.response_inspected && self.mode != EngineMode::Off && !self.rules.phases[3].is_empty()
+        self.response_inspected && self.mode != EngineMode::Off && self.rules.has_phase(3)
+    }
+
+    /// Why the body could not be read by its type, if it could not.
+    #[must_use]
+    pub fn body_fault(&self) -> Option<String> {
+        self.store
+            .scalar(Var::ReqbodyErrorMsg)
+            .map(|id| String::from_utf8_lossy(self.store.get(id)).into_owned())
     }
 
     /// Runs phase 5 and reports.
@@ -177,9 +222,16 @@ impl Transaction {
             .max()
             .unwrap_or(0);
         Report {
-            matches: self.matches,
+            matches: std::mem::take(&mut self.matches),
             score: u32::try_from(score.max(0)).unwrap_or(u32::MAX),
             budget_exceeded: self.exceeded,
+            rule_ns: std::mem::take(&mut self.rule_ns),
         }
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        std::mem::take(&mut self.store).give_back();
     }
 }

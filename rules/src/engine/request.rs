@@ -5,24 +5,16 @@ use std::sync::Arc;
 use super::{Connection, Field, Mode, Options, RequestLine, Transaction, Verdict};
 use crate::bodies;
 use crate::compile::{EngineMode, RuleSet};
-use crate::engine::store::Store;
-use crate::transformations::url_decode_onto;
+use crate::engine::store::{Entry, Store, ZERO};
+use crate::transformations::{path_decode_onto, url_decode_onto};
 use crate::variables::Var;
 
 impl Transaction {
     /// Begins a transaction.
     #[must_use]
     pub fn new(rules: Arc<RuleSet>, options: &Options, connection: &Connection) -> Self {
-        let mut store = Store::new(&rules);
-        store.set(Var::RemoteAddr, connection.client.to_string().as_bytes());
-        store.set(Var::RemotePort, connection.client_port.to_string().as_bytes());
-        store.set(Var::ServerAddr, connection.server.to_string().as_bytes());
-        store.set(Var::ServerPort, connection.server_port.to_string().as_bytes());
-        store.set(Var::UniqueId, format!("{:032x}", options.unique_id).as_bytes());
-        store.set(
-            Var::TimeEpoch,
-            (options.now_unix_ms / 1000).to_string().as_bytes(),
-        );
+        let mut store = Store::take(&rules);
+        store.budget = options.budget;
         for var in [
             Var::ReqbodyError,
             Var::MultipartStrictError,
@@ -30,7 +22,7 @@ impl Transaction {
             Var::FilesCombinedSize,
             Var::RequestBodyLength,
         ] {
-            store.set(var, b"0");
+            store.set_id(var, ZERO);
         }
         let mode = match (rules.settings.engine, options.mode) {
             (EngineMode::On, Mode::DetectOnly) => EngineMode::DetectionOnly,
@@ -39,11 +31,21 @@ impl Transaction {
         Self {
             rules,
             store,
+            connection: *connection,
+            unique_id: options.unique_id,
+            now_unix_ms: options.now_unix_ms,
+            plain: options.plain,
+            rule_clock: options.rule_clock,
+            rule_ns: Vec::new(),
+            matched: None,
+            hits: Vec::new(),
+            new_hits: Vec::new(),
+            items: Vec::new(),
+            ids: Vec::new(),
             mode,
             matches: Vec::new(),
-            budget: options.budget,
             exceeded: false,
-            removed: Vec::new(),
+            removed: Default::default(),
             excluded: Vec::new(),
             processor: None,
             force_body: false,
@@ -60,10 +62,8 @@ impl Transaction {
         store.set(Var::RequestMethod, line.method);
         store.set(Var::RequestProtocol, line.protocol);
         store.set(Var::RequestUriRaw, line.target);
-        store.set(
-            Var::RequestLine,
-            &[line.method, line.target, line.protocol].join(&b' '),
-        );
+        let whole = store.add_parts(&[line.method, b" ", line.target, b" ", line.protocol]);
+        store.set_id(Var::RequestLine, whole);
         let uri = origin_form(line.target);
         store.set(Var::RequestUri, uri);
         let split = uri
@@ -72,6 +72,10 @@ impl Transaction {
             .unwrap_or(uri.len());
         let (path, tail) = uri.split_at(split);
         let query = tail.strip_prefix(b"?").unwrap_or_default();
+        // Rules read the decoded path, as servers give it to them.
+        let mut decoded = Vec::with_capacity(path.len());
+        path_decode_onto(path, &mut decoded);
+        let path = decoded.as_slice();
         store.set(Var::RequestFilename, path);
         let base = path
             .iter()
@@ -101,6 +105,9 @@ impl Transaction {
             self.fault(fault);
         }
         self.processor = processor_of(&self.content_type).map(str::to_owned);
+        if let Some(processor) = &self.processor {
+            self.store.set(Var::ReqbodyProcessor, processor.as_bytes());
+        }
         self.run(0)
     }
 
@@ -113,8 +120,10 @@ impl Transaction {
     }
 
     fn read_body(&mut self, body: &[u8]) {
-        self.store
-            .set(Var::RequestBodyLength, body.len().to_string().as_bytes());
+        let length = self
+            .store
+            .add_number(i64::try_from(body.len()).unwrap_or(i64::MAX));
+        self.store.set_id(Var::RequestBodyLength, length);
         let Some(processor) = self.processor.clone().filter(|_| !body.is_empty()) else {
             if !body.is_empty() {
                 // No parser knows this type: rules judge the raw body instead of nothing.
@@ -122,7 +131,6 @@ impl Transaction {
             }
             return;
         };
-        self.store.set(Var::ReqbodyProcessor, processor.as_bytes());
         let separator = self.rules.settings.argument_separator;
         let depth_max = self.rules.settings.json_depth_max;
         let boundary = bodies::boundary(&self.content_type);
@@ -178,7 +186,8 @@ impl Transaction {
 
     /// Takes the head of the response and runs phase 3.
     pub fn response_headers(&mut self, status: u16, protocol: &[u8], fields: &[Field<'_>]) -> Verdict {
-        self.store.set(Var::ResponseStatus, status.to_string().as_bytes());
+        let number = self.store.add_number(i64::from(status));
+        self.store.set_id(Var::ResponseStatus, number);
         self.store.set(Var::ResponseProtocol, protocol);
         for (name, value) in fields {
             self.store.push(Var::ResponseHeaders, name, value);
@@ -229,9 +238,11 @@ fn cookies(header: &[u8], store: &mut Store) {
         .filter(|pair| !pair.is_empty())
     {
         let at = memchr::memchr(b'=', pair).unwrap_or(pair.len());
-        let mut value = Vec::new();
-        url_decode_onto(pair.get(at + 1..).unwrap_or_default(), &mut value);
-        store.push(Var::RequestCookies, pair.get(..at).unwrap_or_default(), &value);
+        let name = store.intern(pair.get(..at).unwrap_or_default());
+        let value = store.add_with(|out| url_decode_onto(pair.get(at + 1..).unwrap_or_default(), out));
+        let value = store.merge(value);
+        store.set_recurs(name);
+        store.push_entry(Var::RequestCookies, Entry { name, value });
     }
 }
 

@@ -1,13 +1,20 @@
-//! The values of one transaction: one byte buffer, and indexes into it. Transformed values are kept and reused.
+//! The values of one transaction: one byte buffer, and indexes into it. What was found out about a value (its bytes,
+//! its transformed forms, the operators that may match it) is kept with it and never asked twice.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
 
+use crate::bits::Bits;
 use crate::compile::RuleSet;
-use crate::transformations::TABLE;
+use crate::filter::{self, ByteMap, Filter};
+use crate::transformations::{TABLE, triggered};
 use crate::variables::{COLLECTIONS, STORED, Var};
 
 /// A value: an index into `Store::values`.
 pub(super) type Id = u32;
+/// The empty value.
+pub(super) const EMPTY: Id = 0;
+/// The value `0`.
+pub(super) const ZERO: Id = 1;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
@@ -15,39 +22,119 @@ pub(super) struct Entry {
     pub(super) value: Id,
 }
 
+/// Filters a transaction may ask: for requests and for responses.
+const FILTERS: usize = 2;
+/// Not computed yet.
+const UNKNOWN: u32 = u32::MAX;
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Value {
+    start: u32,
+    length: u32,
+    /// Index into `facts`.
+    facts: u32,
+    /// Index into `forms`.
+    forms: u32,
+    /// Where in `masks` the mask of each filter begins.
+    masks: [u32; FILTERS],
+    /// The same before any operator was ruled out, if that is known.
+    raw: [u32; FILTERS],
+    /// The value that this one is in lower case.
+    lower_of: Id,
+    /// Whether later transactions are likely to bring the value again.
+    recurs: bool,
+}
+
+/// What a value consists of.
+#[derive(Debug, Clone, Copy)]
+struct Facts {
+    bytes: ByteMap,
+    /// Transformations that may change it.
+    triggered: u64,
+}
+
+#[derive(Debug, Default)]
 pub(crate) struct Store {
     bytes: Vec<u8>,
-    values: Vec<(u32, u32)>,
+    values: Vec<Value>,
+    facts: Vec<Facts>,
+    /// Per value that was transformed: the result of each row of the table.
+    forms: Vec<[Id; TABLE.len()]>,
+    masks: Vec<u64>,
+    /// Hash table of the values that came with the request, so that equal ones share what is known about them.
+    known: Vec<Id>,
+    known_count: usize,
     pub(super) collections: [Vec<Entry>; COLLECTIONS],
-    scalars: [Option<Id>; STORED],
+    scalars: Scalars,
     /// By slot of the rule set.
     pub(super) tx: Vec<Option<Id>>,
     /// TX variables whose names are made at run time.
     pub(super) tx_other: Vec<Entry>,
-    /// (value, transformation) -> value; a step that changes nothing answers its input.
-    steps: HashMap<(Id, u16), Id>,
-    pub(super) matched_name: Id,
-    pub(super) matched: Id,
+    scratch: Vec<u64>,
+    input: Vec<u8>,
+    /// Bytes that may still be looked at.
+    pub(super) budget: u64,
+}
+
+#[derive(Debug)]
+struct Scalars([Option<Id>; STORED]);
+
+impl Default for Scalars {
+    fn default() -> Self {
+        Self([None; STORED])
+    }
 }
 
 /// More bytes than this are not kept: far beyond what body limits let in.
 const BYTES_MAX: usize = 512 << 20;
+/// Run-time TX variables of one transaction.
+const TX_OTHER_MAX: usize = 4096;
+/// Stores that a thread keeps for its next transactions, and the largest buffer that one may keep.
+const POOL_MAX: usize = 32;
+const POOLED_BYTES_MAX: usize = 256 << 10;
+
+thread_local! {
+    #[expect(clippy::vec_box, reason = "a transaction owns its store as a box, which is handed over as it is")]
+    static POOL: RefCell<Vec<Box<Store>>> = const { RefCell::new(Vec::new()) };
+}
 
 impl Store {
-    pub(super) fn new(rules: &RuleSet) -> Self {
-        let mut store = Self {
-            bytes: Vec::with_capacity(4096),
-            values: Vec::with_capacity(128),
-            collections: Default::default(),
-            scalars: [None; STORED],
-            tx: vec![None; rules.tx_names.len()],
-            tx_other: Vec::new(),
-            steps: HashMap::new(),
-            matched_name: 0,
-            matched: 0,
-        };
+    /// An empty store, with the buffers of an earlier transaction of this thread if there are any.
+    pub(super) fn take(rules: &RuleSet) -> Box<Self> {
+        let mut store = POOL.with_borrow_mut(Vec::pop).unwrap_or_default();
         store.add(b"");
+        store.add(b"0");
+        store.tx.resize(rules.tx_count, None);
+        for (slot, value) in &rules.plan.initial {
+            let id = store.add(value);
+            store.tx_set_slot(*slot, Some(id));
+        }
         store
+    }
+
+    /// Leaves the buffers to the next transaction.
+    pub(super) fn give_back(mut self: Box<Self>) {
+        let large =
+            self.bytes.capacity() > POOLED_BYTES_MAX || self.values.capacity() > POOLED_BYTES_MAX / 32;
+        if large || self.masks.capacity() > POOLED_BYTES_MAX / 8 || self.forms.capacity() > 1024 {
+            return;
+        }
+        self.bytes.clear();
+        self.values.clear();
+        self.facts.clear();
+        self.forms.clear();
+        self.masks.clear();
+        self.known.clear();
+        self.known_count = 0;
+        self.collections.iter_mut().for_each(Vec::clear);
+        self.scalars = Scalars::default();
+        self.tx.clear();
+        self.tx_other.clear();
+        POOL.with_borrow_mut(|pool| {
+            if pool.len() < POOL_MAX {
+                pool.push(self);
+            }
+        });
     }
 
     pub(super) fn add(&mut self, value: &[u8]) -> Id {
@@ -57,38 +144,147 @@ impl Store {
         self.seal(start)
     }
 
+    /// Adds the bytes of several parts as one value.
+    pub(super) fn add_parts(&mut self, parts: &[&[u8]]) -> Id {
+        let start = self.bytes.len();
+        if start < BYTES_MAX {
+            parts.iter().for_each(|part| self.bytes.extend_from_slice(part));
+        }
+        self.seal(start)
+    }
+
+    /// Adds what `write` appends.
+    pub(super) fn add_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Id {
+        let start = self.bytes.len();
+        write(&mut self.bytes);
+        self.bytes.truncate(BYTES_MAX.max(start));
+        self.seal(start)
+    }
+
+    /// Adds a value that is a part of another.
+    pub(super) fn add_range(&mut self, of: Id, range: (usize, usize)) -> Id {
+        let Some(whole) = self.values.get(of as usize) else {
+            return EMPTY;
+        };
+        let (from, to) = range;
+        let start = whole.start as usize + from;
+        self.push_value(start, to.saturating_sub(from))
+    }
+
+    pub(super) fn add_number(&mut self, number: i64) -> Id {
+        if number == 0 {
+            return ZERO;
+        }
+        self.add_with(|out| decimal(number, out))
+    }
+
     /// Makes a value of everything from `start` on.
     fn seal(&mut self, start: usize) -> Id {
-        let span = (
-            u32::try_from(start).unwrap_or(u32::MAX),
-            u32::try_from(self.bytes.len() - start).unwrap_or(0),
-        );
-        self.values.push(span);
-        u32::try_from(self.values.len() - 1).unwrap_or(0)
+        self.push_value(start, self.bytes.len() - start)
+    }
+
+    fn push_value(&mut self, start: usize, length: usize) -> Id {
+        self.values.push(Value {
+            start: u32::try_from(start).unwrap_or(u32::MAX),
+            length: u32::try_from(length).unwrap_or(0),
+            facts: UNKNOWN,
+            forms: UNKNOWN,
+            masks: [UNKNOWN; FILTERS],
+            raw: [UNKNOWN; FILTERS],
+            lower_of: UNKNOWN,
+            recurs: false,
+        });
+        u32::try_from(self.values.len() - 1).unwrap_or(EMPTY)
     }
 
     pub(super) fn get(&self, id: Id) -> &[u8] {
-        let (start, length) = self.values.get(id as usize).copied().unwrap_or_default();
-        let start = start as usize;
-        self.bytes.get(start..start + length as usize).unwrap_or_default()
+        let Some(value) = self.values.get(id as usize) else {
+            return b"";
+        };
+        let start = value.start as usize;
+        self.bytes
+            .get(start..start + value.length as usize)
+            .unwrap_or_default()
     }
 
     pub(super) fn set(&mut self, var: Var, value: &[u8]) {
         let id = self.add(value);
-        if let Some(slot) = self.scalars.get_mut(var as usize) {
+        self.set_id(var, id);
+    }
+
+    pub(super) fn set_id(&mut self, var: Var, id: Id) {
+        if let Some(slot) = self.scalars.0.get_mut(var as usize) {
             *slot = Some(id);
         }
     }
 
     pub(super) fn scalar(&self, var: Var) -> Option<Id> {
-        self.scalars.get(var as usize).copied().flatten()
+        self.scalars.0.get(var as usize).copied().flatten()
+    }
+
+    /// Adds a value, or answers an equal one that was added so.
+    pub(super) fn intern(&mut self, value: &[u8]) -> Id {
+        let id = self.add(value);
+        self.merge(id)
+    }
+
+    /// The equal value that was merged before, or `id`.
+    pub(super) fn merge(&mut self, id: Id) -> Id {
+        if (self.known_count + 1) * 2 > self.known.len() {
+            self.grow_known();
+        }
+        let places = self.known.len();
+        let mut at = hash(self.get(id)) as usize % places;
+        loop {
+            match self.known.get(at) {
+                Some(&other) if other == UNKNOWN => break,
+                Some(&other) if self.get(other) == self.get(id) => return other,
+                Some(_) => at = (at + 1) % places,
+                None => return id,
+            }
+        }
+        if let Some(slot) = self.known.get_mut(at) {
+            *slot = id;
+            self.known_count += 1;
+        }
+        id
+    }
+
+    fn grow_known(&mut self) {
+        let old = std::mem::take(&mut self.known);
+        let places = (old.len() * 2).max(256);
+        self.known.resize(places, UNKNOWN);
+        for id in old.into_iter().filter(|id| *id != UNKNOWN) {
+            let mut at = hash(self.get(id)) as usize % places;
+            while self.known.get(at).is_some_and(|other| *other != UNKNOWN) {
+                at = (at + 1) % places;
+            }
+            if let Some(slot) = self.known.get_mut(at) {
+                *slot = id;
+            }
+        }
     }
 
     pub(super) fn push(&mut self, var: Var, name: &[u8], value: &[u8]) {
         let entry = Entry {
-            name: self.add(name),
-            value: self.add(value),
+            name: self.intern(name),
+            value: self.intern(value),
         };
+        self.set_recurs(entry.name);
+        if matches!(var, Var::RequestHeaders | Var::ResponseHeaders) {
+            self.set_recurs(entry.value);
+        }
+        self.push_entry(var, entry);
+    }
+
+    /// Notes that later transactions are likely to bring the value again.
+    pub(super) fn set_recurs(&mut self, id: Id) {
+        if let Some(value) = self.values.get_mut(id as usize) {
+            value.recurs = value.length as usize <= filter::RECALL_BYTES_MAX;
+        }
+    }
+
+    pub(super) fn push_entry(&mut self, var: Var, entry: Entry) {
         if let Some(list) = self.collections.get_mut(var as usize) {
             list.push(entry);
         }
@@ -109,37 +305,220 @@ impl Store {
             .map(|e| e.value)
     }
 
-    /// Applies one transformation, once per value.
-    pub(super) fn transform(&mut self, id: Id, step: u16, budget: &mut u64) -> Id {
-        if let Some(known) = self.steps.get(&(id, step)) {
+    /// Which stored variables have a value, as bits by variable.
+    pub(super) fn present(&self) -> u64 {
+        let lists = self
+            .collections
+            .iter()
+            .enumerate()
+            .filter(|(_, list)| !list.is_empty());
+        let scalars = self.scalars.0.iter().enumerate().filter(|(_, id)| id.is_some());
+        let places = lists.map(|(at, _)| at).chain(scalars.map(|(at, _)| at));
+        places.fold(0, |all, at| all | 1 << at)
+    }
+
+    fn facts(&mut self, id: Id) -> Option<Facts> {
+        let value = self.values.get(id as usize).copied()?;
+        if let Some(known) = self.facts.get(value.facts as usize) {
+            return Some(*known);
+        }
+        let bytes = ByteMap::of(self.get(id));
+        let facts = Facts {
+            bytes,
+            triggered: triggered(&bytes),
+        };
+        let at = u32::try_from(self.facts.len()).unwrap_or(UNKNOWN);
+        self.facts.push(facts);
+        if let Some(value) = self.values.get_mut(id as usize) {
+            value.facts = at;
+        }
+        Some(facts)
+    }
+
+    /// The transformations that may change a value, as bits by row of the table.
+    pub(super) fn triggered(&mut self, id: Id) -> u64 {
+        self.facts(id).map_or(0, |facts| facts.triggered)
+    }
+
+    /// Applies one transformation, once per value; a step that changes nothing answers its input. A value without any
+    /// byte that the step reacts to is not looked at, unless `plain`.
+    pub(super) fn transform(&mut self, id: Id, row: u16, plain: bool) -> Id {
+        let row = usize::from(row);
+        if !plain && self.triggered(id) >> row & 1 == 0 {
+            return id;
+        }
+        let Some(value) = self.values.get_mut(id as usize) else {
+            return id;
+        };
+        if value.forms == UNKNOWN {
+            value.forms = u32::try_from(self.forms.len()).unwrap_or(UNKNOWN);
+            self.forms.push([UNKNOWN; TABLE.len()]);
+        }
+        let (start, length, forms) = (value.start as usize, value.length as usize, value.forms as usize);
+        if let Some(known) = self
+            .forms
+            .get(forms)
+            .and_then(|f| f.get(row))
+            .filter(|f| **f != UNKNOWN)
+        {
             return *known;
         }
-        let input = self.get(id).to_vec();
-        *budget = budget.saturating_sub(input.len() as u64);
-        let start = self.bytes.len();
-        let changed = TABLE
-            .get(usize::from(step))
-            .is_some_and(|t| (t.apply)(&input, &mut self.bytes));
-        let result = if changed && self.bytes.len() < BYTES_MAX {
-            self.seal(start)
-        } else {
-            self.bytes.truncate(start);
-            id
-        };
-        self.steps.insert((id, step), result);
+        self.budget = self.budget.saturating_sub(length as u64);
+        let result = self.apply(id, row, start, length);
+        if let Some(slot) = self.forms.get_mut(forms).and_then(|f| f.get_mut(row)) {
+            *slot = result;
+        }
         result
+    }
+
+    fn apply(&mut self, id: Id, row: usize, start: usize, length: usize) -> Id {
+        let Some(transformation) = TABLE.get(row) else {
+            return id;
+        };
+        // The output grows the buffer that holds the input, so the input is copied aside.
+        let mut input = std::mem::take(&mut self.input);
+        input.clear();
+        input.extend_from_slice(self.bytes.get(start..start + length).unwrap_or_default());
+        let from = self.bytes.len();
+        let changed = (transformation.apply)(&input, &mut self.bytes);
+        self.input = input;
+        if changed && self.bytes.len() < BYTES_MAX {
+            let made = self.seal(from);
+            if self.recurs(id) {
+                self.set_recurs(made);
+            }
+            if let Some(value) = self
+                .values
+                .get_mut(made as usize)
+                .filter(|_| transformation.keeps_mask)
+            {
+                value.lower_of = id;
+            }
+            self.merge(made)
+        } else {
+            self.bytes.truncate(from);
+            id
+        }
+    }
+
+    /// The mask of the operators that may match a value.
+    pub(super) fn mask(&mut self, filter: &Filter, which: usize, id: Id) -> &[u64] {
+        let place = |value: &Value| value.masks.get(which).copied().unwrap_or(UNKNOWN);
+        let mut at = self.values.get(id as usize).map_or(UNKNOWN, place);
+        if at == UNKNOWN {
+            at = self.compute_mask(filter, which, id);
+        }
+        let at = at as usize;
+        self.masks.get(at..at + filter.words()).unwrap_or_default()
+    }
+
+    fn compute_mask(&mut self, filter: &Filter, which: usize, id: Id) -> u32 {
+        let Some(facts) = self.facts(id) else {
+            return UNKNOWN;
+        };
+        if let Some(shared) = self.shared_mask(which, id) {
+            self.set_mask(which, id, shared, shared);
+            return shared;
+        }
+        let at = u32::try_from(self.masks.len()).unwrap_or(UNKNOWN);
+        let mut masks = std::mem::take(&mut self.masks);
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let length = self.get(id).len() as u64;
+        self.budget = self.budget.saturating_sub(length);
+        let value = self.get(id);
+        let key = self.recurs(id).then(|| hash(value));
+        let mut raw = UNKNOWN;
+        if !key.is_some_and(|key| filter::recall(filter.number(), key, value, &mut masks)) {
+            filter.candidates(value, &facts.bytes, &mut scratch, &mut masks);
+            raw = at;
+            if let (Some(key), Some(mask)) = (key, masks.get(at as usize..)) {
+                filter::remember(filter.number(), key, value, mask);
+            }
+        }
+        self.scratch = scratch;
+        self.masks = masks;
+        self.set_mask(which, id, at, raw);
+        at
+    }
+
+    /// The mask of the value that this one is in lower case: the filter does not tell the case of letters.
+    fn shared_mask(&self, which: usize, id: Id) -> Option<u32> {
+        let of = self.values.get(id as usize)?.lower_of;
+        let raw = *self.values.get(of as usize)?.raw.get(which)?;
+        (raw != UNKNOWN).then_some(raw)
+    }
+
+    fn set_mask(&mut self, which: usize, id: Id, mask: u32, raw: u32) {
+        let Some(value) = self.values.get_mut(id as usize) else {
+            return;
+        };
+        if let (Some(slot), Some(raw_slot)) = (value.masks.get_mut(which), value.raw.get_mut(which)) {
+            *slot = mask;
+            *raw_slot = raw;
+        }
+    }
+
+    /// Notes that an operator does not match a value, so that it is not asked again for an equal one.
+    pub(super) fn rule_out(&mut self, filter: &Filter, which: usize, id: Id, operator: usize) {
+        let Some(value) = self.values.get(id as usize) else {
+            return;
+        };
+        let (Some(&mask), Some(&raw)) = (value.masks.get(which), value.raw.get(which)) else {
+            return;
+        };
+        let mut at = mask;
+        let bit = 1 << (operator % 64);
+        let holds = |masks: &[u64], at: u32| {
+            masks
+                .get(at as usize + operator / 64)
+                .is_some_and(|w| w & bit != 0)
+        };
+        if at == UNKNOWN || !holds(&self.masks, at) {
+            return;
+        }
+        if at == raw {
+            // The raw mask stays as it is for the forms that share it.
+            at = u32::try_from(self.masks.len()).unwrap_or(UNKNOWN);
+            let from = raw as usize;
+            self.masks.extend_from_within(from..from + filter.words());
+            self.set_mask(which, id, at, raw);
+        }
+        if let Some(word) = self.masks.get_mut(at as usize + operator / 64) {
+            *word &= !bit;
+        }
+        if self.recurs(id) {
+            let value = self.get(id);
+            filter::rule_out(filter.number(), hash(value), value, operator);
+        }
+    }
+
+    fn recurs(&self, id: Id) -> bool {
+        self.values.get(id as usize).is_some_and(|v| v.recurs)
+    }
+
+    /// Adds to `found` the operators of a set that may match a value.
+    pub(super) fn add_candidates(
+        &mut self,
+        filter: &Filter,
+        which: usize,
+        id: Id,
+        of: &Bits,
+        found: &mut Bits,
+    ) {
+        found.or_and(self.mask(filter, which, id), of);
     }
 
     /// The value of a TX variable by its name in lower case.
     pub(super) fn tx_named(&self, rules: &RuleSet, name: &[u8]) -> Option<Id> {
-        match rules.tx_slots.get(name) {
-            Some(slot) => self.tx.get(usize::from(*slot)).copied().flatten(),
-            None => self
-                .tx_other
-                .iter()
-                .find(|e| self.get(e.name) == name)
-                .map(|e| e.value),
+        match rules.tx_slot(name) {
+            Some(slot) => self.tx_slot(slot),
+            None => self.tx_other_named(name),
         }
+    }
+
+    pub(super) fn tx_other_named(&self, name: &[u8]) -> Option<Id> {
+        let found = self.tx_other.iter().find(|e| self.get(e.name) == name);
+        found.map(|e| e.value)
     }
 
     pub(super) fn tx_number(&self, rules: &RuleSet, name: &[u8]) -> i64 {
@@ -147,13 +526,18 @@ impl Store {
             .map_or(0, |id| crate::operators::integer(self.get(id)))
     }
 
-    pub(super) fn tx_set(&mut self, rules: &RuleSet, name: &[u8], value: Option<Id>) {
-        if let Some(slot) = rules.tx_slots.get(name) {
-            if let Some(place) = self.tx.get_mut(usize::from(*slot)) {
-                *place = value;
-            }
-            return;
+    pub(super) fn tx_slot(&self, slot: u16) -> Option<Id> {
+        self.tx.get(usize::from(slot)).copied().flatten()
+    }
+
+    pub(super) fn tx_set_slot(&mut self, slot: u16, value: Option<Id>) {
+        if let Some(place) = self.tx.get_mut(usize::from(slot)) {
+            *place = value;
         }
+    }
+
+    /// Sets a TX variable whose name was made at run time and is that of no slot.
+    pub(super) fn tx_other_set(&mut self, name: &[u8], value: Option<Id>) {
         let at = self.tx_other.iter().position(|e| self.get(e.name) == name);
         match (at, value) {
             (Some(at), Some(value)) => {
@@ -164,11 +548,58 @@ impl Store {
             (Some(at), None) => {
                 self.tx_other.remove(at);
             }
-            (None, Some(value)) if self.tx_other.len() < 4096 => {
+            (None, Some(value)) if self.tx_other.len() < TX_OTHER_MAX => {
                 let name = self.add(name);
                 self.tx_other.push(Entry { name, value });
             }
             _ => {}
+        }
+    }
+}
+
+/// Mixes a value eight bytes at a time; only equality within one transaction rests on it. Colliding values cost a
+/// comparison each, and their number is bounded by the argument limit.
+fn hash(value: &[u8]) -> u64 {
+    const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
+    let (words, rest) = value.as_chunks::<8>();
+    let mut state = value.len() as u64;
+    for word in words {
+        state = (state.rotate_left(5) ^ u64::from_le_bytes(*word)).wrapping_mul(MIX);
+    }
+    let last = rest.iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
+    state = (state.rotate_left(5) ^ last).wrapping_mul(MIX);
+    state ^ state >> 32
+}
+
+/// Appends a number in decimal.
+pub(super) fn decimal(number: i64, out: &mut Vec<u8>) {
+    if number < 0 {
+        out.push(b'-');
+    }
+    let mut left = number.unsigned_abs();
+    let from = out.len();
+    loop {
+        out.push(b'0' + u8::try_from(left % 10).unwrap_or(0));
+        left /= 10;
+        if left == 0 {
+            break;
+        }
+    }
+    if let Some(digits) = out.get_mut(from..) {
+        digits.reverse();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decimal;
+
+    #[test]
+    fn numbers_are_written_in_decimal() {
+        for n in [0, 7, -10, i64::MAX, i64::MIN] {
+            let mut out = Vec::new();
+            decimal(n, &mut out);
+            assert_eq!(out, n.to_string().into_bytes());
         }
     }
 }

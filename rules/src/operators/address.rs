@@ -23,7 +23,11 @@ impl Network {
         let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
         let address: IpAddr = address.parse().map_err(|_| wrong())?;
         let (_, width) = bits(address);
-        let prefix = prefix.map_or(Ok(width), |p| p.parse().map_err(|_| wrong()))?;
+        let mut prefix = prefix.map_or(Ok(width), |p| p.parse().map_err(|_| wrong()))?;
+        if address.is_ipv6() && width == 32 && prefix >= 96 {
+            // A prefix of a v4-mapped block counts from the start of the v6 form.
+            prefix -= 96;
+        }
         if prefix > width {
             Err(wrong())
         } else {

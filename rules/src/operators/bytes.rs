@@ -1,33 +1,21 @@
 //! `@validateByteRange`, `@validateUrlEncoding` and `@containsWord`.
 
-/// A set of byte values.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ByteSet([bool; 256]);
+use crate::filter::ByteMap;
 
-impl ByteSet {
-    /// Reads `1-255` or `38,44-46,48-58`.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let mut set = [false; 256];
-        for part in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
-            let (low, high) = part.split_once('-').unwrap_or((part, part));
-            let bound = |t: &str| {
-                t.trim()
-                    .parse::<u8>()
-                    .map_err(|_| format!("`{part}` is no range of bytes 0-255"))
-            };
-            let (low, high) = (bound(low)?, bound(high)?);
-            for byte in low..=high {
-                if let Some(slot) = set.get_mut(usize::from(byte)) {
-                    *slot = true;
-                }
-            }
-        }
-        Ok(Self(set))
+/// Reads `1-255` or `38,44-46,48-58`.
+pub(super) fn range(text: &str) -> Result<ByteMap, String> {
+    let mut set = ByteMap::default();
+    for part in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
+        let (low, high) = part.split_once('-').unwrap_or((part, part));
+        let bound = |t: &str| {
+            t.trim()
+                .parse::<u8>()
+                .map_err(|_| format!("`{part}` is no range of bytes 0-255"))
+        };
+        let (low, high) = (bound(low)?, bound(high)?);
+        (low..=high).for_each(|byte| set.insert(byte));
     }
-
-    pub(crate) fn contains(&self, byte: u8) -> bool {
-        self.0.get(usize::from(byte)).copied().unwrap_or(false)
-    }
+    Ok(set)
 }
 
 /// Whether a `%` is not followed by two hexadecimal digits.

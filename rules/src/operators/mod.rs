@@ -2,18 +2,24 @@
 
 mod address;
 mod bytes;
+mod injection;
+#[cfg(test)]
+mod tests;
+mod verify;
 
 use std::path::Path;
 
 use aho_corasick::AhoCorasick;
 use regex_automata::meta::Regex;
 use regex_automata::util::syntax;
+use regex_syntax::hir::Hir;
 
 use crate::compile::Macro;
+use crate::filter::{self, ByteMap, Need};
 use crate::sources::Files;
 
 pub(crate) use address::Network;
-pub(crate) use bytes::ByteSet;
+pub(crate) use bytes::broken_url_encoding;
 
 /// Comparisons of integers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,11 +50,12 @@ pub(crate) enum Operator {
     Never,
     Rx(Regex),
     Phrases(AhoCorasick),
+    Verify(verify::Number, Regex),
     Number(Order, Macro),
     Text(Text, Macro),
     DetectSqli,
     DetectXss,
-    ByteRange(Box<ByteSet>),
+    ByteRange(Box<ByteMap>),
     Utf8,
     UrlEncoding,
     Address(Vec<Network>),
@@ -80,11 +87,30 @@ pub(crate) const NAMES: &[&str] = &[
     "validateByteRange",
     "validateUrlEncoding",
     "validateUtf8Encoding",
+    "verifyCC",
+    "verifyCPF",
+    "verifySSN",
+    "verifySVNR",
     "within",
 ];
 
 /// A regex of SecLang: bytes, no Unicode, dot matches line ends, `$` only at the end.
 pub(crate) fn regex(pattern: &str) -> Result<Regex, String> {
+    compile(&parse_regex(pattern)?)
+}
+
+/// The pattern as a tree, read as SecLang reads it.
+pub(crate) fn parse_regex(pattern: &str) -> Result<Hir, String> {
+    let config = syntax::Config::new()
+        .unicode(false)
+        .utf8(false)
+        .dot_matches_new_line(true)
+        .nest_limit(200);
+    syntax::parse_with(&byte_escapes(pattern), &config).map_err(|e| e.to_string())
+}
+
+/// Compiles the tree of a pattern.
+fn compile(hir: &Hir) -> Result<Regex, String> {
     Regex::builder()
         .configure(
             Regex::config()
@@ -92,14 +118,7 @@ pub(crate) fn regex(pattern: &str) -> Result<Regex, String> {
                 .nfa_size_limit(Some(16 << 20))
                 .onepass_size_limit(Some(1 << 18)),
         )
-        .syntax(
-            syntax::Config::new()
-                .unicode(false)
-                .utf8(false)
-                .dot_matches_new_line(true)
-                .nest_limit(200),
-        )
-        .build(&byte_escapes(pattern))
+        .build_from_hir(hir)
         .map_err(|e| {
             let mut text = e.to_string();
             if let Some(inner) = std::error::Error::source(&e) {
@@ -142,15 +161,41 @@ fn byte_escapes(pattern: &str) -> String {
     out
 }
 
-fn phrases(words: Vec<Vec<u8>>) -> Result<Operator, String> {
+fn phrases(words: &[Vec<u8>]) -> Result<Built, String> {
     if words.is_empty() {
         return Err("there is no phrase to look for".to_owned());
     }
-    AhoCorasick::builder()
+    let automaton = AhoCorasick::builder()
         .ascii_case_insensitive(true)
+        .kind(Some(aho_corasick::AhoCorasickKind::ContiguousNFA))
         .build(words)
-        .map(Operator::Phrases)
-        .map_err(|e| e.to_string())
+        .map_err(|e| e.to_string())?;
+    Ok(Built {
+        operator: Operator::Phrases(automaton),
+        need: Some(filter::of_phrases(words)),
+    })
+}
+
+/// An operator, and what values that match it must hold, if that is known.
+#[derive(Debug)]
+pub(crate) struct Built {
+    pub(crate) operator: Operator,
+    pub(crate) need: Option<Need>,
+}
+
+impl From<Operator> for Built {
+    fn from(operator: Operator) -> Self {
+        let need = match &operator {
+            Operator::Text(text, argument) => argument.constant().and_then(|a| text.need(a)),
+            Operator::ByteRange(set) => Some(filter::of_bytes_outside(set)),
+            Operator::UrlEncoding => Some(filter::of_text(b"%")),
+            Operator::Utf8 => Some(filter::of_bytes_outside(&ByteMap::of_ranges(&[(0, 0x7F)]))),
+            Operator::DetectSqli => Some(injection::sqli_need()),
+            Operator::DetectXss => Some(injection::xss_need()),
+            _ => None,
+        };
+        Self { operator, need }
+    }
 }
 
 fn file(argument: &str, folder: &Path, files: &dyn Files) -> Result<Vec<Vec<u8>>, String> {
@@ -188,49 +233,77 @@ pub(crate) fn build(
     text: impl FnOnce(&str) -> Result<Macro, String>,
     folder: &Path,
     files: &dyn Files,
-) -> Result<Operator, Option<String>> {
-    let text = |make: &dyn Fn(Macro) -> Operator| text(argument).map(make);
-    let number = |order| move |m| Operator::Number(order, m);
-    let string = |kind| move |m| Operator::Text(kind, m);
-    match name.to_ascii_lowercase().as_str() {
-        "unconditionalmatch" => Ok(Operator::Always),
-        "nomatch" => Ok(Operator::Never),
-        "rx" => regex(argument).map(Operator::Rx),
-        "pm" => phrases(pm_words(argument)),
-        "pmfromfile" | "pmf" => file(argument, folder, files).and_then(phrases),
-        "eq" => text(&number(Order::Eq)),
-        "ge" => text(&number(Order::Ge)),
-        "gt" => text(&number(Order::Gt)),
-        "le" => text(&number(Order::Le)),
-        "lt" => text(&number(Order::Lt)),
-        "beginswith" => text(&string(Text::BeginsWith)),
-        "contains" => text(&string(Text::Contains)),
-        "containsword" => text(&string(Text::ContainsWord)),
-        "endswith" => text(&string(Text::EndsWith)),
-        "streq" => text(&string(Text::Streq)),
-        "strmatch" => text(&string(Text::Strmatch)),
-        "within" => text(&string(Text::Within)),
-        "detectsqli" => Ok(Operator::DetectSqli),
-        "detectxss" => Ok(Operator::DetectXss),
-        "validatebyterange" => ByteSet::parse(argument).map(|set| Operator::ByteRange(Box::new(set))),
-        "validateutf8encoding" => Ok(Operator::Utf8),
-        "validateurlencoding" => Ok(Operator::UrlEncoding),
-        "ipmatch" => argument
-            .split(',')
-            .map(|n| Network::parse(n.trim()))
-            .collect::<Result<_, _>>()
-            .map(Operator::Address),
-        "ipmatchfromfile" => file(argument, folder, files).and_then(|lines| {
-            let parse = |l: &Vec<u8>| Network::parse(&String::from_utf8_lossy(l));
-            lines
-                .iter()
-                .map(parse)
-                .collect::<Result<_, _>>()
-                .map(Operator::Address)
+) -> Result<Built, Option<String>> {
+    let name = name.to_ascii_lowercase();
+    if let Some((_, order)) = NUMBERS.iter().find(|(known, _)| *known == name) {
+        return text(argument)
+            .map(|m| Operator::Number(*order, m).into())
+            .map_err(Some);
+    }
+    if let Some((_, kind)) = TEXTS.iter().find(|(known, _)| known.eq_ignore_ascii_case(&name)) {
+        return text(argument)
+            .map(|m| Operator::Text(*kind, m).into())
+            .map_err(Some);
+    }
+    match name.as_str() {
+        "unconditionalmatch" => Ok(Operator::Always.into()),
+        "nomatch" => Ok(Operator::Never.into()),
+        "rx" => parse_regex(argument).and_then(|hir| {
+            Ok(Built {
+                need: Some(filter::of_hir(&hir)),
+                operator: Operator::Rx(compile(&hir)?),
+            })
+        }),
+        "verifycc" => verify(verify::Number::Card, argument),
+        "verifycpf" => verify(verify::Number::Cpf, argument),
+        "verifyssn" => verify(verify::Number::Ssn, argument),
+        "verifysvnr" => verify(verify::Number::Svnr, argument),
+        "pm" => phrases(&pm_words(argument)),
+        "pmfromfile" | "pmf" => file(argument, folder, files).and_then(|words| phrases(&words)),
+        "detectsqli" => Ok(Operator::DetectSqli.into()),
+        "detectxss" => Ok(Operator::DetectXss.into()),
+        "validatebyterange" => bytes::range(argument).map(|set| Operator::ByteRange(Box::new(set)).into()),
+        "validateutf8encoding" => Ok(Operator::Utf8.into()),
+        "validateurlencoding" => Ok(Operator::UrlEncoding.into()),
+        "ipmatch" => networks(argument.split(',')),
+        "ipmatchfromfile" | "ipmatchf" => file(argument, folder, files).and_then(|lines| {
+            let lines: Vec<_> = lines.iter().map(|l| String::from_utf8_lossy(l)).collect();
+            networks(lines.iter().map(AsRef::as_ref))
         }),
         _ => return Err(None),
     }
     .map_err(Some)
+}
+
+const NUMBERS: &[(&str, Order)] = &[
+    ("eq", Order::Eq),
+    ("ge", Order::Ge),
+    ("gt", Order::Gt),
+    ("le", Order::Le),
+    ("lt", Order::Lt),
+];
+
+const TEXTS: &[(&str, Text)] = &[
+    ("beginsWith", Text::BeginsWith),
+    ("contains", Text::Contains),
+    ("containsWord", Text::ContainsWord),
+    ("endsWith", Text::EndsWith),
+    ("streq", Text::Streq),
+    ("strmatch", Text::Strmatch),
+    ("within", Text::Within),
+];
+
+fn verify(number: verify::Number, pattern: &str) -> Result<Built, String> {
+    let hir = parse_regex(pattern)?;
+    Ok(Built {
+        need: Some(filter::of_hir(&hir)),
+        operator: Operator::Verify(number, compile(&hir)?),
+    })
+}
+
+fn networks<'a>(list: impl Iterator<Item = &'a str>) -> Result<Built, String> {
+    let all: Result<Vec<Network>, String> = list.map(|n| Network::parse(n.trim())).collect();
+    all.map(|networks| Operator::Address(networks).into())
 }
 
 /// The integer at the start of a value, as C's `atoi` reads it; 0 when there is none.
@@ -263,6 +336,11 @@ impl Order {
 }
 
 impl Text {
+    /// What a match needs when the argument is known; `@within` asks the other way round.
+    fn need(self, argument: &[u8]) -> Option<Need> {
+        (self != Self::Within).then(|| filter::of_text(argument))
+    }
+
     pub(crate) fn holds(self, value: &[u8], argument: &[u8]) -> bool {
         match self {
             Self::BeginsWith => value.starts_with(argument),
@@ -275,10 +353,21 @@ impl Text {
     }
 }
 
+/// Where the groups of a match stand in the value: up to ten.
+pub(crate) type Groups = smallvec::SmallVec<[Option<(usize, usize)>; 10]>;
+
+/// What an operator puts into `TX.0` and on.
+#[derive(Debug, Default)]
+pub(crate) struct Captures {
+    pub(crate) groups: Groups,
+    /// A text that is not a part of the value.
+    pub(crate) text: Option<Vec<u8>>,
+}
+
 impl Operator {
     /// Whether the value matches; the parts to capture go to `captures` if it is given. The arguments of
     /// comparisons were expanded by the caller.
-    pub(crate) fn matches(&self, value: &[u8], argument: &[u8], captures: Option<&mut Vec<Vec<u8>>>) -> bool {
+    pub(crate) fn matches(&self, value: &[u8], argument: &[u8], captures: Option<&mut Captures>) -> bool {
         match self {
             Self::Always => true,
             Self::Never => false,
@@ -290,26 +379,32 @@ impl Operator {
                 None => false,
                 Some(found) => {
                     if let Some(captures) = captures {
-                        captures.push(value.get(found.range()).unwrap_or_default().to_vec());
+                        captures.groups.push(Some((found.start(), found.end())));
                     }
                     true
                 }
             },
+            Self::Verify(number, regex) => {
+                let found = verify::find(*number, regex, value);
+                if let (Some(range), Some(captures)) = (found, captures) {
+                    captures.groups.push(Some(range));
+                }
+                found.is_some()
+            }
             Self::Number(order, _) => order.holds(integer(value), integer(argument)),
             Self::Text(text, _) => text.holds(value, argument),
             Self::DetectSqli => {
-                let result = libinjectionrs::detect_sqli(value);
-                if let (true, Some(captures), Some(print)) =
-                    (result.is_injection(), captures, &result.fingerprint)
-                {
-                    captures.push(print.to_string().into_bytes());
+                let print = injection::sqli(value);
+                let found = print.is_some();
+                if let Some(captures) = captures {
+                    captures.text = print.map(String::into_bytes);
                 }
-                result.is_injection()
+                found
             }
-            Self::DetectXss => libinjectionrs::detect_xss(value).is_injection(),
+            Self::DetectXss => injection::xss(value),
             Self::ByteRange(set) => value.iter().any(|b| !set.contains(*b)),
             Self::Utf8 => std::str::from_utf8(value).is_err(),
-            Self::UrlEncoding => bytes::broken_url_encoding(value),
+            Self::UrlEncoding => broken_url_encoding(value),
             Self::Address(networks) => match std::str::from_utf8(value)
                 .ok()
                 .and_then(|v| v.trim().parse().ok())
@@ -321,7 +416,14 @@ impl Operator {
     }
 }
 
-fn rx_captures(regex: &Regex, value: &[u8], captures: &mut Vec<Vec<u8>>) -> bool {
+fn rx_captures(regex: &Regex, value: &[u8], captures: &mut Captures) -> bool {
+    if regex.captures_len() == 1 {
+        let found = regex.find(value);
+        captures
+            .groups
+            .extend(found.map(|found| Some((found.start(), found.end()))));
+        return found.is_some();
+    }
     // Finding first is cheaper: most values do not match, and captures need a slower engine.
     if !regex.is_match(value) {
         return false;
@@ -329,12 +431,9 @@ fn rx_captures(regex: &Regex, value: &[u8], captures: &mut Vec<Vec<u8>>) -> bool
     let mut found = regex.create_captures();
     regex.captures(value, &mut found);
     for group in 0..found.group_len().min(10) {
-        let span = found.get_group(group);
-        captures.push(
-            span.and_then(|s| value.get(s.range()))
-                .unwrap_or_default()
-                .to_vec(),
-        );
+        captures
+            .groups
+            .push(found.get_group(group).map(|span| (span.start, span.end)));
     }
     true
 }

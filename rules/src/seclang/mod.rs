@@ -11,4 +11,4 @@ pub(crate) use diagnostic::Place;
 pub use diagnostic::{Diagnostic, Severity};
 pub(crate) use lexer::{Arg, Directive, directives};
 pub(crate) use names::nearest;
-pub(crate) use targets::{RawSelector, RawTarget, split_targets};
+pub(crate) use targets::{RawSelector, RawTarget, split_targets, target_of};

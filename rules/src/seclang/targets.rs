@@ -1,5 +1,8 @@
 //! The variable list of a rule: `ARGS|!ARGS:token|&TX:x|REQUEST_COOKIES:/^a|b/|XML:/*`.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use super::{Arg, Diagnostic, Place};
 
 /// What follows the colon of a target.
@@ -19,6 +22,23 @@ pub(crate) struct RawTarget {
     pub(crate) count: bool,
     pub(crate) exclude: bool,
     pub(crate) place: Place,
+}
+
+/// A target as written outside of a rule file, to be excluded.
+pub(crate) fn target_of(text: &str, path: &Path) -> RawTarget {
+    let place = Place {
+        path: Arc::new(path.to_path_buf()),
+        line: 1,
+        column: 1,
+    };
+    let empty = RawTarget {
+        name: String::new(),
+        selector: RawSelector::All,
+        count: false,
+        exclude: true,
+        place: place.clone(),
+    };
+    parse(text.trim(), place).unwrap_or(empty)
 }
 
 /// Splits a list at `|`, except inside a `/regex/` or `'/regex/'` selector.

@@ -24,7 +24,10 @@ mod url_decode;
 mod utf8_to_unicode;
 mod whitespace;
 
-pub(crate) use url_decode::decode_onto as url_decode_onto;
+use std::sync::LazyLock;
+
+use crate::filter::ByteMap;
+pub(crate) use url_decode::{decode_onto as url_decode_onto, path_onto as path_decode_onto};
 
 /// Appends the result to the buffer and says whether it differs from the input. When it says `false` the buffer
 /// beyond its first length means nothing.
@@ -34,52 +37,127 @@ pub(crate) type Apply = fn(&[u8], &mut Vec<u8>) -> bool;
 pub(crate) struct Transformation {
     pub(crate) name: &'static str,
     pub(crate) apply: Apply,
+    /// Inclusive ranges of bytes; a value without any of them is left unchanged.
+    trigger: &'static [(u8, u8)],
+    /// Whether it only changes the case of ASCII letters, which filters do not tell.
+    pub(crate) keeps_mask: bool,
 }
 
-const fn row(name: &'static str, apply: Apply) -> Transformation {
-    Transformation { name, apply }
+const fn row(name: &'static str, apply: Apply, trigger: &'static [(u8, u8)]) -> Transformation {
+    Transformation {
+        name,
+        apply,
+        trigger,
+        keeps_mask: false,
+    }
+}
+
+const fn case_row(name: &'static str, apply: Apply, trigger: &'static [(u8, u8)]) -> Transformation {
+    let keeps_mask = true;
+    Transformation {
+        name,
+        apply,
+        trigger,
+        keeps_mask,
+    }
+}
+
+/// Every value may change.
+const ANY: &[(u8, u8)] = &[(0, 255)];
+const BACKSLASH: &[(u8, u8)] = &[(b'\\', b'\\')];
+const SPACE: &[(u8, u8)] = &[(b'\t', b'\r'), (b' ', b' ')];
+const SPACE_OR_NBSP: &[(u8, u8)] = &[(b'\t', b'\r'), (b' ', b' '), (0xA0, 0xA0)];
+/// Segments are only rewritten where there are slashes or dots.
+const PATH: &[(u8, u8)] = &[(b'.', b'/')];
+const PATH_WIN: &[(u8, u8)] = &[(b'.', b'/'), (b'\\', b'\\')];
+const PERCENT: &[(u8, u8)] = &[(b'%', b'%'), (b'+', b'+')];
+const COMMENT: &[(u8, u8)] = &[
+    (b'#', b'#'),
+    (b'*', b'*'),
+    (b'-', b'-'),
+    (b'/', b'/'),
+    (b'<', b'<'),
+];
+const CMD_LINE: &[(u8, u8)] = &[
+    (b'\t', b'\r'),
+    (b' ', b' '),
+    (b'"', b'"'),
+    (b'\'', b'\''),
+    (b',', b','),
+    (b';', b';'),
+    (b'A', b'Z'),
+    (b'\\', b'\\'),
+    (b'^', b'^'),
+];
+
+/// The rows that may change a value with these bytes, as bits; all others answer it as it is.
+pub(crate) fn triggered(bytes: &ByteMap) -> u64 {
+    static TRIGGERS: LazyLock<Vec<u64>> = LazyLock::new(|| {
+        let rows = |byte: u8| -> u64 {
+            let hit = |t: &Transformation| t.trigger.iter().any(|(low, high)| (*low..=*high).contains(&byte));
+            let hits = TABLE.iter().enumerate().filter(|(_, t)| hit(t));
+            hits.map(|(at, _)| 1_u64 << at).sum()
+        };
+        (0..=255).map(rows).collect()
+    });
+    let table = TRIGGERS.as_slice();
+    let rows = bytes.iter().filter_map(|b| table.get(usize::from(b)));
+    rows.fold(empty_changes(), |all, rows| all | rows)
+}
+
+/// The rows that change even the empty value.
+fn empty_changes() -> u64 {
+    static ROWS: LazyLock<u64> = LazyLock::new(|| {
+        let changes = |t: &Transformation| (t.apply)(b"", &mut Vec::new());
+        let rows = TABLE.iter().enumerate().filter(|(_, t)| changes(t));
+        rows.map(|(at, _)| 1_u64 << at).sum()
+    });
+    *ROWS
 }
 
 /// Every transformation, by name. Names are matched without regard to case.
 pub(crate) const TABLE: &[Transformation] = &[
-    row("base64Decode", base64::apply),
-    row("base64DecodeExt", base64::apply_forgiving),
-    row("base64Encode", base64::encode),
-    row("cmdLine", cmd_line::apply),
-    row("compressWhitespace", whitespace::compress),
-    row("cssDecode", css_decode::apply),
-    row("escapeSeqDecode", escape_seq_decode::apply),
-    row("hexDecode", hex::decode),
-    row("hexEncode", hex::encode),
-    row("htmlEntityDecode", html_entity_decode::apply),
-    row("jsDecode", js_decode::apply),
-    row("length", length::apply),
-    row("lowercase", lowercase::apply),
-    row("md5", digest::md5),
-    row("normalisePath", normalize_path::apply),
-    row("normalisePathWin", normalize_path::apply_windows),
-    row("normalizePath", normalize_path::apply),
-    row("normalizePathWin", normalize_path::apply_windows),
-    row("parityEven7bit", parity::even),
-    row("parityOdd7bit", parity::odd),
-    row("parityZero7bit", parity::zero),
-    row("removeComments", comments::remove),
-    row("removeCommentsChar", comments::remove_marks),
-    row("removeNulls", nulls::remove),
-    row("removeWhitespace", whitespace::remove),
-    row("replaceComments", comments::replace),
-    row("replaceNulls", nulls::replace),
-    row("sha1", digest::sha1),
-    row("sqlHexDecode", hex::sql_decode),
-    row("trim", whitespace::trim),
-    row("trimLeft", whitespace::trim_left),
-    row("trimRight", whitespace::trim_right),
-    row("uppercase", uppercase::apply),
-    row("urlDecode", url_decode::apply),
-    row("urlDecodeUni", url_decode::apply_unicode),
-    row("urlEncode", url_decode::encode),
-    row("utf8toUnicode", utf8_to_unicode::apply),
+    row("base64Decode", base64::apply, ANY),
+    row("base64DecodeExt", base64::apply_forgiving, ANY),
+    row("base64Encode", base64::encode, ANY),
+    row("cmdLine", cmd_line::apply, CMD_LINE),
+    row("compressWhitespace", whitespace::compress, SPACE_OR_NBSP),
+    row("cssDecode", css_decode::apply, BACKSLASH),
+    row("escapeSeqDecode", escape_seq_decode::apply, BACKSLASH),
+    row("hexDecode", hex::decode, ANY),
+    row("hexEncode", hex::encode, ANY),
+    row("htmlEntityDecode", html_entity_decode::apply, &[(b'&', b'&')]),
+    row("jsDecode", js_decode::apply, BACKSLASH),
+    row("length", length::apply, ANY),
+    case_row("lowercase", lowercase::apply, &[(b'A', b'Z')]),
+    row("md5", digest::md5, ANY),
+    row("normalisePath", normalize_path::apply, PATH),
+    row("normalisePathWin", normalize_path::apply_windows, PATH_WIN),
+    row("normalizePath", normalize_path::apply, PATH),
+    row("normalizePathWin", normalize_path::apply_windows, PATH_WIN),
+    row("parityEven7bit", parity::even, ANY),
+    row("parityOdd7bit", parity::odd, ANY),
+    row("parityZero7bit", parity::zero, ANY),
+    row("removeComments", comments::remove, COMMENT),
+    row("removeCommentsChar", comments::remove_marks, COMMENT),
+    row("removeNulls", nulls::remove, &[(0, 0)]),
+    row("removeWhitespace", whitespace::remove, SPACE_OR_NBSP),
+    row("replaceComments", comments::replace, &[(b'/', b'/')]),
+    row("replaceNulls", nulls::replace, &[(0, 0)]),
+    row("sha1", digest::sha1, ANY),
+    row("sqlHexDecode", hex::sql_decode, &[(b'0', b'0')]),
+    row("trim", whitespace::trim, SPACE),
+    row("trimLeft", whitespace::trim_left, SPACE),
+    row("trimRight", whitespace::trim_right, SPACE),
+    case_row("uppercase", uppercase::apply, &[(b'a', b'z')]),
+    row("urlDecode", url_decode::apply, PERCENT),
+    row("urlDecodeUni", url_decode::apply_unicode, PERCENT),
+    row("urlEncode", url_decode::encode, ANY),
+    row("utf8toUnicode", utf8_to_unicode::apply, &[(0x80, 0xFF)]),
 ];
+
+// A set of rows is a word of bits.
+const _: () = assert!(TABLE.len() <= 64);
 
 /// The row of `TABLE` for a name.
 pub(crate) fn find(name: &str) -> Option<usize> {

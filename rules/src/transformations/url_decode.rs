@@ -7,6 +7,20 @@ pub(crate) fn decode_onto(input: &[u8], out: &mut Vec<u8>) {
     decode(input, out, false);
 }
 
+/// Percent-decodes a path onto `out`: there `+` is itself.
+pub(crate) fn path_onto(input: &[u8], out: &mut Vec<u8>) {
+    let mut rest = input;
+    while let Some(at) = memchr::memchr(b'%', rest) {
+        let (plain, escape) = rest.split_at(at);
+        out.extend_from_slice(plain);
+        let tail = escape.get(1..).unwrap_or_default();
+        let byte = hex::pair(tail);
+        out.push(byte.unwrap_or(b'%'));
+        rest = tail.get(if byte.is_some() { 2 } else { 0 }..).unwrap_or_default();
+    }
+    out.extend_from_slice(rest);
+}
+
 fn decode(input: &[u8], out: &mut Vec<u8>, unicode: bool) {
     let mut rest = input;
     loop {

@@ -1,0 +1,96 @@
+//! Which rules of a phase have to be looked at. All others cannot match: their variables have no value, or the filter
+//! has shown for every value of their targets, after their transformations, that the operator cannot match.
+//!
+//! Safety argument. A rule is left out only when its head cannot match, and a rule whose head does not match has no
+//! effect at all. The values behind a head's targets are known when its phase begins (rules with targets that rules
+//! themselves change, like TX, are always looked at; exclusions only take values away). A value is asked with every
+//! transformation chain that the rules on its target use; where no byte of it triggers any step of a chain, the chain
+//! answers the value itself (`transformations::triggered`). Asking for more candidates than needed is harmless, so the
+//! untransformed values are asked for all rules of their target together.
+
+use super::items::{Item, each_entry, stored};
+use super::store::Id;
+use super::{Transaction, View};
+use crate::bits::Bits;
+use crate::compile::{BASE, PhaseTable, SourceGroup};
+use crate::filter::Filter;
+
+impl Transaction {
+    pub(super) fn active(&mut self, rules: View<'_>, table: &PhaseTable, phase: usize) -> Bits {
+        let mut active = table.always.clone();
+        let present = self.store.present() | rules.program.vars_made;
+        for (step, vars) in &table.conditional {
+            if vars & present != 0 {
+                active.insert(*step);
+            }
+        }
+        if let (Some(filter), Some(live)) = (
+            rules.program.filters.get(table.filter),
+            rules.set.plan.live.get(table.filter),
+        ) {
+            let mut found = Bits::empty(filter.words() * 64);
+            for source in &table.sources {
+                if source.vars & present != 0 && source.operators.meets(live) {
+                    self.ask(rules, filter, live, source, &mut found);
+                }
+            }
+            for bit in found.iter() {
+                if let Some(step) = table.step_of.get(bit) {
+                    active.insert(*step);
+                }
+            }
+        }
+        if rules.which == BASE {
+            rules.set.plan.keep(phase, &mut active);
+        }
+        active
+    }
+
+    /// Adds to `found` the operators that may match a value of the source.
+    fn ask(&mut self, rules: View<'_>, filter: &Filter, live: &Bits, source: &SourceGroup, found: &mut Bits) {
+        let which = source.filter;
+        let mut ids = std::mem::take(&mut self.ids);
+        ids.clear();
+        self.source_values(rules, source, &mut ids);
+        let mut triggered = 0;
+        for id in &ids {
+            triggered |= self.store.triggered(*id);
+            self.store
+                .add_candidates(filter, which, *id, &source.operators, found);
+        }
+        for (chain, multi_match, operators) in &source.chains {
+            let Some(chain) = rules.program.chains.get(usize::from(*chain)) else {
+                continue;
+            };
+            if chain.mask & triggered == 0 || !operators.meets(live) {
+                continue;
+            }
+            for id in &ids {
+                let mut value = *id;
+                for row in &chain.rows {
+                    let next = self.store.transform(value, *row, false);
+                    if *multi_match && next != value {
+                        self.store.add_candidates(filter, which, next, operators, found);
+                    }
+                    value = next;
+                }
+                if value != *id {
+                    self.store.add_candidates(filter, which, value, operators, found);
+                }
+            }
+        }
+        self.ids = ids;
+    }
+
+    fn source_values(&mut self, rules: View<'_>, source: &SourceGroup, ids: &mut Vec<Id>) {
+        if stored(source.target.var).0.is_empty() {
+            let mut items: Vec<Item> = Vec::new();
+            self.collect(rules, &source.target, &mut items);
+            ids.extend(items.iter().map(|item| item.value));
+        } else {
+            each_entry(&self.store, &source.target, |entry, names| {
+                ids.push(if names { entry.name } else { entry.value });
+            });
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The values that a target stands for.
+
+use super::store::{Entry, Id, Store};
+use super::{Transaction, View};
+use crate::compile::{Selector, Target};
+use crate::variables::{COLLECTIONS, Var};
+
+/// What stands behind the colon of a value's name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Name {
+    None,
+    Value(Id),
+    /// A TX variable.
+    Slot(u16),
+}
+
+/// A value to judge and where it is from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Item {
+    pub(crate) var: Var,
+    pub(crate) name: Name,
+    pub(crate) value: Id,
+}
+
+impl Item {
+    fn scalar(var: Var, value: Id) -> Self {
+        let name = Name::None;
+        Self { var, name, value }
+    }
+}
+
+/// The stored variables behind one, and whether their names are the values.
+pub(crate) fn stored(var: Var) -> (&'static [Var], bool) {
+    const ARGS: &[Var] = &[Var::ArgsGet, Var::ArgsPost];
+    match var {
+        Var::Args => (ARGS, false),
+        Var::ArgsNames => (ARGS, true),
+        Var::ArgsGet | Var::ArgsGetNames => (&[Var::ArgsGet], var == Var::ArgsGetNames),
+        Var::ArgsPost | Var::ArgsPostNames => (&[Var::ArgsPost], var == Var::ArgsPostNames),
+        Var::RequestHeaders | Var::RequestHeadersNames => {
+            (&[Var::RequestHeaders], var == Var::RequestHeadersNames)
+        }
+        Var::RequestCookies | Var::RequestCookiesNames => {
+            (&[Var::RequestCookies], var == Var::RequestCookiesNames)
+        }
+        Var::ResponseHeaders | Var::ResponseHeadersNames => {
+            (&[Var::ResponseHeaders], var == Var::ResponseHeadersNames)
+        }
+        Var::Files => (&[Var::Files], false),
+        Var::FilesNames => (&[Var::FilesNames], false),
+        Var::MultipartPartHeaders => (&[Var::MultipartPartHeaders], false),
+        Var::XmlText => (&[Var::XmlText], false),
+        Var::XmlAttributes => (&[Var::XmlAttributes], false),
+        _ => (&[], false),
+    }
+}
+
+pub(crate) fn selects(selector: &Selector, name: &[u8]) -> bool {
+    match selector {
+        Selector::All => true,
+        Selector::Key(key) => name.eq_ignore_ascii_case(key),
+        Selector::Regex(regex, _) => regex.is_match(name),
+    }
+}
+
+/// Calls `found` for every entry that a target selects from stored collections.
+pub(super) fn each_entry(store: &Store, target: &Target, mut found: impl FnMut(Entry, bool)) {
+    let (sources, names) = stored(target.var);
+    for source in sources {
+        for entry in store.list(*source) {
+            if selects(&target.selector, store.get(entry.name)) {
+                found(*entry, names);
+            }
+        }
+    }
+}
+
+impl Transaction {
+    /// The bytes of a name.
+    pub(super) fn name_of<'a>(&'a self, rules: View<'a>, name: Name) -> &'a [u8] {
+        match name {
+            Name::None => b"",
+            Name::Value(id) => self.store.get(id),
+            Name::Slot(slot) => rules.set.tx_name(slot),
+        }
+    }
+
+    /// `ARGS:name`, as `MATCHED_VAR_NAME` has it.
+    pub(super) fn full_name(&self, rules: View<'_>, item: &Item) -> Vec<u8> {
+        let mut name = item.var.name().as_bytes().to_vec();
+        if !matches!(item.name, Name::None) {
+            name.push(b':');
+            name.extend_from_slice(self.name_of(rules, item.name));
+        }
+        name
+    }
+
+    /// Adds the values of a target to `items`, or their count.
+    pub(super) fn collect(&mut self, rules: View<'_>, target: &Target, items: &mut Vec<Item>) {
+        let before = items.len();
+        self.values(rules, target, items);
+        if target.count {
+            let count = items.len() - before;
+            items.truncate(before);
+            let value = self.store.add_number(i64::try_from(count).unwrap_or(i64::MAX));
+            items.push(Item::scalar(target.var, value));
+        }
+    }
+
+    fn values(&mut self, rules: View<'_>, target: &Target, items: &mut Vec<Item>) {
+        let var = target.var;
+        match var {
+            Var::ArgsCombinedSize => {
+                let store = &mut self.store;
+                let all = store.list(Var::ArgsGet).iter().chain(store.list(Var::ArgsPost));
+                let size: usize = all
+                    .map(|e| store.get(e.name).len() + store.get(e.value).len())
+                    .sum();
+                let value = store.add_number(i64::try_from(size).unwrap_or(i64::MAX));
+                items.push(Item::scalar(var, value));
+            }
+            Var::MatchedVar => items.push(Item::scalar(var, self.matched.map_or(0, |m| m.value))),
+            Var::MatchedVarName => {
+                let name = self
+                    .matched
+                    .map(|m| self.full_name(rules, &m))
+                    .unwrap_or_default();
+                let value = self.store.add(&name);
+                items.push(Item::scalar(var, value));
+            }
+            Var::MatchedVars | Var::MatchedVarsNames => self.matched_values(rules, target, items),
+            Var::Tx => self.tx_values(target, items),
+            _ if (var as usize) < COLLECTIONS || !stored(var).0.is_empty() => {
+                each_entry(&self.store, target, |entry, names| {
+                    items.push(Item {
+                        var,
+                        name: Name::Value(entry.name),
+                        value: if names { entry.name } else { entry.value },
+                    });
+                });
+            }
+            _ => {
+                if let Some(value) = self.scalar(var) {
+                    items.push(Item::scalar(var, value));
+                }
+            }
+        }
+    }
+
+    fn matched_values(&mut self, rules: View<'_>, target: &Target, items: &mut Vec<Item>) {
+        for hit in self.hits.clone() {
+            let name = self.full_name(rules, &hit);
+            if selects(&target.selector, &name) {
+                let name = self.store.add(&name);
+                let names = target.var == Var::MatchedVarsNames;
+                items.push(Item {
+                    var: target.var,
+                    name: Name::Value(name),
+                    value: if names { name } else { hit.value },
+                });
+            }
+        }
+    }
+
+    fn tx_values(&self, target: &Target, items: &mut Vec<Item>) {
+        let item = |slot: u16, value: Id| Item {
+            var: Var::Tx,
+            name: Name::Slot(slot),
+            value,
+        };
+        if let Some(slot) = target.slot {
+            items.extend(self.store.tx_slot(slot).map(|value| item(slot, value)));
+            return;
+        }
+        let set = target
+            .slots
+            .iter()
+            .filter_map(|slot| Some((*slot, self.store.tx_slot(*slot)?)));
+        items.extend(set.map(|(slot, value)| item(slot, value)));
+        let others = self
+            .store
+            .tx_other
+            .iter()
+            .filter(|e| selects(&target.selector, self.store.get(e.name)));
+        items.extend(others.map(|e| Item {
+            var: Var::Tx,
+            name: Name::Value(e.name),
+            value: e.value,
+        }));
+    }
+
+    /// The value of a variable that is no collection. Those that few rules ask for are made when they are asked for.
+    pub(super) fn scalar(&mut self, var: Var) -> Option<Id> {
+        if let Some(known) = self.store.scalar(var) {
+            return Some(known);
+        }
+        let connection = self.connection;
+        let text = match var {
+            Var::RemoteAddr => connection.client.to_string(),
+            Var::RemotePort => connection.client_port.to_string(),
+            Var::ServerAddr => connection.server.to_string(),
+            Var::ServerPort => connection.server_port.to_string(),
+            Var::UniqueId => format!("{:032x}", self.unique_id),
+            Var::TimeEpoch => (self.now_unix_ms / 1000).to_string(),
+            _ => return None,
+        };
+        self.store.set(var, text.as_bytes());
+        self.store.scalar(var)
+    }
+}

@@ -1,0 +1,265 @@
+//! The prefilter: which operators may match a value, found in one pass over its bytes.
+//!
+//! Safety argument. Every operator that is filtered has a *need*: a conjunction of clauses, each a set of atoms (single
+//! bytes, or strings of two and more without regard to ASCII case), and a minimum length. The need is implied by a match
+//! (see `need`): a value that lacks every atom of a clause, or is too short, cannot match. The pass here finds every atom
+//! that the value holds (bytes from its byte map; strings by testing, at every position, the class of the last three
+//! bytes against a table, and comparing where the table says yes), so a candidate bit is cleared only when a clause has
+//! no atom in the value. False candidates cost time; a candidate that is missing would be a bug, and the tests look for
+//! one: the suites and random values run with and without the filter.
+
+mod need;
+mod recall;
+mod scan;
+
+#[cfg(test)]
+pub(crate) use need::of_regex;
+pub(crate) use need::{Clause, Need, of_bytes_outside, of_hir, of_phrases, of_text};
+pub(crate) use recall::{BYTES_MAX as RECALL_BYTES_MAX, recall, remember, rule_out};
+pub(crate) use scan::ByteMap;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use scan::Strings;
+
+/// Filters made by this process.
+static FILTERS_MADE: AtomicU64 = AtomicU64::new(1);
+/// Sets that are asked last, per operator.
+const FURTHER_MAX: usize = 4;
+
+/// Clauses per operator that are kept as masks: one of bytes alone, two with strings. Further ones of bytes alone are
+/// asked last, of the operators that are left.
+const BYTE_SLOTS: usize = 1;
+const STRING_SLOTS: usize = 2;
+const SLOTS: usize = BYTE_SLOTS + STRING_SLOTS;
+/// In a longer value each string is taken note of once only.
+const LONG: usize = 128;
+/// Lengths that the table of minimum lengths tells apart; longer minima count as this one.
+const LENGTHS: usize = 64;
+
+/// A filter over operators numbered from 0.
+#[derive(Debug)]
+pub(crate) struct Filter {
+    /// 64-bit words of a mask.
+    words: usize,
+    /// Per slot: the operators without a clause in it.
+    free: Vec<u64>,
+    /// Per byte value and byte slot: the operators whose clause the byte satisfies.
+    bytes: Vec<u64>,
+    /// Bytes that satisfy clauses with strings, and per byte value and string slot: the operators.
+    mixed_bytes: ByteMap,
+    mixed: Vec<u64>,
+    /// Per length: the operators whose minimum is met.
+    lengths: Vec<u64>,
+    strings: Strings,
+    /// Per operator: further sets of which a byte must be there.
+    further: Vec<Vec<ByteMap>>,
+    /// Operators that have such sets.
+    has_further: Vec<u64>,
+    /// Tells the filter from all others of this process.
+    number: u64,
+}
+
+/// A clause that an atom satisfies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Effect {
+    slot: u16,
+    operator: u16,
+}
+
+impl Filter {
+    /// Builds a filter; the operator's number is its place in `needs`.
+    pub(crate) fn new(needs: &[Need]) -> Self {
+        let words = needs.len().div_ceil(64);
+        let mut filter = Self {
+            words,
+            free: vec![0; SLOTS * words],
+            bytes: vec![0; 256 * BYTE_SLOTS * words],
+            mixed_bytes: ByteMap::default(),
+            mixed: vec![0; 256 * STRING_SLOTS * words],
+            lengths: vec![0; LENGTHS * words],
+            strings: Strings::default(),
+            further: Vec::with_capacity(needs.len()),
+            has_further: vec![0; words],
+            number: FILTERS_MADE.fetch_add(1, Ordering::Relaxed),
+        };
+        let mut atoms: Vec<(Vec<u8>, Effect)> = Vec::new();
+        for (number, need) in needs.iter().enumerate() {
+            filter.operator(number, need, &mut atoms);
+        }
+        filter.strings = Strings::new(atoms);
+        filter
+    }
+
+    fn operator(&mut self, number: usize, need: &Need, atoms: &mut Vec<(Vec<u8>, Effect)>) {
+        let (word, bit) = (number / 64, 1_u64 << (number % 64));
+        for length in need.length_min.min(LENGTHS - 1)..LENGTHS {
+            if let Some(w) = self.lengths.get_mut(length * self.words + word) {
+                *w |= bit;
+            }
+        }
+        let mut bytes_only: Vec<&Clause> = need.clauses.iter().filter(|c| c.strings.is_empty()).collect();
+        let mut with_strings: Vec<&Clause> = need.clauses.iter().filter(|c| !c.strings.is_empty()).collect();
+        bytes_only.sort_by(|a, b| a.likelihood().total_cmp(&b.likelihood()));
+        with_strings.sort_by(|a, b| a.likelihood().total_cmp(&b.likelihood()));
+        for slot in 0..BYTE_SLOTS {
+            let Some(clause) = bytes_only.get(slot) else {
+                self.set_free(slot, word, bit);
+                continue;
+            };
+            for byte in clause.bytes.with_both_cases().iter() {
+                let at = (usize::from(byte) * BYTE_SLOTS + slot) * self.words + word;
+                if let Some(w) = self.bytes.get_mut(at) {
+                    *w |= bit;
+                }
+            }
+        }
+        let further: Vec<ByteMap> = bytes_only
+            .iter()
+            .skip(BYTE_SLOTS)
+            .take(FURTHER_MAX)
+            .map(|clause| clause.bytes.with_both_cases())
+            .collect();
+        if let Some(w) = self.has_further.get_mut(word).filter(|_| !further.is_empty()) {
+            *w |= bit;
+        }
+        self.further.push(further);
+        for slot in BYTE_SLOTS..SLOTS {
+            let Some(clause) = with_strings.get(slot - BYTE_SLOTS) else {
+                self.set_free(slot, word, bit);
+                continue;
+            };
+            let effect = Effect {
+                slot: u16::try_from(slot).unwrap_or(0),
+                operator: u16::try_from(number).unwrap_or(u16::MAX),
+            };
+            for byte in clause.bytes.with_both_cases().iter() {
+                let row = usize::from(byte) * STRING_SLOTS + slot - BYTE_SLOTS;
+                self.mixed_bytes.insert(byte);
+                if let Some(w) = self.mixed.get_mut(row * self.words + word) {
+                    *w |= bit;
+                }
+            }
+            atoms.extend(clause.strings.iter().map(|text| (text.clone(), effect)));
+        }
+    }
+
+    fn set_free(&mut self, slot: usize, word: usize, bit: u64) {
+        if let Some(w) = self.free.get_mut(slot * self.words + word) {
+            *w |= bit;
+        }
+    }
+
+    /// Words of a mask.
+    pub(crate) fn words(&self) -> usize {
+        self.words
+    }
+
+    /// Tells the filter from all others of this process.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Appends the mask of a value's candidates to `out`. Values that differ in the case of ASCII letters alone have the
+    /// same.
+    pub(crate) fn candidates(&self, value: &[u8], map: &ByteMap, scratch: &mut Vec<u64>, out: &mut Vec<u64>) {
+        let words = self.words;
+        scratch.clear();
+        scratch.extend_from_slice(&self.free);
+        if value.len() > LONG {
+            scratch.resize(self.free.len() + self.strings.len().div_ceil(64), 0);
+        }
+        let (in_bytes, rest) = scratch.split_at_mut(words);
+        let (in_strings, seen) = rest.split_at_mut(STRING_SLOTS * words);
+        for byte in map.iter() {
+            let from = usize::from(byte) * words;
+            let row = self.bytes.get(from..from + words).unwrap_or_default();
+            in_bytes.iter_mut().zip(row).for_each(|(a, b)| *a |= b);
+        }
+        // What bytes and length leave; when nothing is left, strings need not be looked for.
+        let length = value.len().min(LENGTHS - 1);
+        let lengths = self
+            .lengths
+            .get(length * words..(length + 1) * words)
+            .unwrap_or_default();
+        let mut left = 0;
+        for (a, b) in in_bytes.iter_mut().zip(lengths) {
+            *a &= b;
+            left |= *a;
+        }
+        if left != 0 {
+            for byte in map.intersection(&self.mixed_bytes).iter() {
+                let from = usize::from(byte) * STRING_SLOTS * words;
+                let row = self
+                    .mixed
+                    .get(from..from + STRING_SLOTS * words)
+                    .unwrap_or_default();
+                in_strings.iter_mut().zip(row).for_each(|(a, b)| *a |= b);
+            }
+            let mut satisfy = |effect: &Effect| {
+                let slot = usize::from(effect.slot) - BYTE_SLOTS;
+                let operator = usize::from(effect.operator);
+                if let Some(word) = in_strings.get_mut(slot * words + operator / 64) {
+                    *word |= 1 << (operator % 64);
+                }
+            };
+            self.strings.find(value, seen, &mut satisfy);
+        }
+        let (second, third) = in_strings.split_at(words);
+        let from = out.len();
+        out.extend(
+            in_bytes
+                .iter()
+                .zip(second)
+                .zip(third)
+                .map(|((a, b), c)| a & b & c),
+        );
+        if let Some(found) = out.get_mut(from..) {
+            self.ask_further(map, found);
+        }
+    }
+
+    fn ask_further(&self, map: &ByteMap, found: &mut [u64]) {
+        for (at, (word, ask)) in found.iter_mut().zip(&self.has_further).enumerate() {
+            let mut left = *word & ask;
+            while left != 0 {
+                let bit = left.trailing_zeros() as usize;
+                left &= left - 1;
+                let sets = self
+                    .further
+                    .get(at * 64 + bit)
+                    .map(Vec::as_slice)
+                    .unwrap_or_default();
+                if !sets.iter().all(|set| set.meets(map)) {
+                    *word &= !(1 << bit);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mask(filter: &Filter, value: &[u8]) -> u64 {
+        let (mut scratch, mut out) = (Vec::new(), Vec::new());
+        filter.candidates(value, &ByteMap::of(value), &mut scratch, &mut out);
+        out[0]
+    }
+
+    #[test]
+    fn only_operators_whose_clauses_hold_are_left() {
+        let needs: Vec<Need> = ["(?i)union\\s+select", "<[a-z]+>", "^$", "(?:ab|<x)[0-9]{4}"]
+            .iter()
+            .map(|p| of_regex(p).unwrap())
+            .collect();
+        let filter = Filter::new(&needs);
+        assert_eq!(mask(&filter, b"plain text"), 0b0100);
+        assert_eq!(mask(&filter, b"1 UNION  SeleCT"), 0b0101);
+        assert_eq!(mask(&filter, b"unionselect"), 0b0100);
+        assert_eq!(mask(&filter, b"<b>"), 0b0110);
+        assert_eq!(mask(&filter, b"aab 1234"), 0b1100);
+        assert_eq!(mask(&filter, b""), 0b0100);
+    }
+}

@@ -1,0 +1,360 @@
+//! Which bytes and which strings a value holds.
+
+use super::Effect;
+
+/// The set of byte values in a string.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ByteMap([u64; 4]);
+
+/// One row per byte value with its bit set: two vector loads and ORs per byte of the value, and no chain of stores
+/// through memory.
+static ROWS: [[u64; 4]; 256] = rows();
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler, bounds included"
+)]
+const fn rows() -> [[u64; 4]; 256] {
+    let mut rows = [[0; 4]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        rows[byte][byte / 64] = 1 << (byte % 64);
+        byte += 1;
+    }
+    rows
+}
+
+impl ByteMap {
+    pub(crate) fn of(value: &[u8]) -> Self {
+        let mut all = [0_u64; 4];
+        for byte in value {
+            if let Some(row) = ROWS.get(usize::from(*byte)) {
+                all.iter_mut().zip(row).for_each(|(a, b)| *a |= b);
+            }
+        }
+        Self(all)
+    }
+
+    /// The bytes of inclusive ranges.
+    pub(crate) fn of_ranges(ranges: &[(u8, u8)]) -> Self {
+        let mut set = Self::default();
+        ranges
+            .iter()
+            .flat_map(|(low, high)| *low..=*high)
+            .for_each(|b| set.insert(b));
+        set
+    }
+
+    pub(crate) fn insert(&mut self, byte: u8) {
+        if let Some(word) = self.0.get_mut(usize::from(byte / 64)) {
+            *word |= 1 << (byte % 64);
+        }
+    }
+
+    pub(crate) fn contains(&self, byte: u8) -> bool {
+        self.0
+            .get(usize::from(byte / 64))
+            .is_some_and(|word| word >> (byte % 64) & 1 == 1)
+    }
+
+    /// Whether the two sets have a byte in common.
+    pub(crate) fn meets(&self, other: &Self) -> bool {
+        self.0.iter().zip(&other.0).any(|(a, b)| a & b != 0)
+    }
+
+    /// The set with the other case of every letter in it.
+    pub(crate) fn with_both_cases(&self) -> Self {
+        let mut both = *self;
+        self.iter()
+            .for_each(|byte| both.insert(byte.to_ascii_lowercase()));
+        self.iter()
+            .for_each(|byte| both.insert(byte.to_ascii_uppercase()));
+        both
+    }
+
+    pub(crate) fn intersection(&self, other: &Self) -> Self {
+        let mut both = *self;
+        both.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a &= b);
+        both
+    }
+
+    pub(crate) fn union(&mut self, other: &Self) {
+        self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a |= b);
+    }
+
+    /// Every byte that is not in the set.
+    pub(crate) fn complement(&self) -> Self {
+        Self(self.0.map(|word| !word))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u8> + '_ {
+        self.0.iter().zip([0_u8, 64, 128, 192]).flat_map(|(word, base)| {
+            let mut left = *word;
+            std::iter::from_fn(move || {
+                let bit = left.trailing_zeros();
+                left &= left.wrapping_sub(1);
+                u8::try_from(bit).ok().filter(|b| *b < 64).map(|b| b + base)
+            })
+        })
+    }
+}
+
+/// Bits of a byte's class: both cases of a letter share one, digits and common marks have their own.
+const CLASS_BITS: usize = 6;
+const PAIRS: usize = 1 << (2 * CLASS_BITS);
+const TRIPLES: usize = 1 << (3 * CLASS_BITS);
+/// Buckets of strings by the hash of their key.
+const BUCKETS: usize = 1 << 13;
+
+static CLASS: [u8; 256] = classes();
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler, bounds included"
+)]
+const fn classes() -> [u8; 256] {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = match byte as u8 {
+            b @ b'a'..=b'z' => b - b'a',
+            b @ b'A'..=b'Z' => b - b'A',
+            b @ b'0'..=b'9' => 26 + b - b'0',
+            b @ b' '..=b'/' => 36 + b - b' ',
+            b @ b':'..=b'@' => 52 + (b - b':') % 4,
+            b @ b'['..=b'`' => 56 + (b - b'[') % 4,
+            b'{'..=b'~' => 60,
+            0x80..=0xFF => 61,
+            b'\r' | b'\n' => 62,
+            _ => 63,
+        };
+        byte += 1;
+    }
+    classes
+}
+
+fn class_of(byte: u8) -> usize {
+    CLASS.get(usize::from(byte)).copied().map_or(0, usize::from)
+}
+
+/// Strings of two bytes and more, all looked for in one pass.
+#[derive(Debug, Default)]
+pub(super) struct Strings {
+    /// Classes of three bytes after whose last one a string may have its key.
+    hit: Option<Box<[u64; TRIPLES / 64]>>,
+    /// Per bucket: the first of its keys.
+    starts: Vec<u32>,
+    keys: Vec<Key>,
+    /// Per class of two bytes: one more than the index of the first string of two bytes in `pair_keys`.
+    pairs: Vec<u16>,
+    pair_keys: Vec<Key>,
+    text: Vec<u8>,
+    effects: Vec<Effect>,
+}
+
+/// A string and where in it the two or three bytes stand that it is found by.
+#[derive(Debug, Clone, Copy)]
+struct Key {
+    /// Its key's bytes in lower case, last one lowest.
+    bytes: u32,
+    text: u32,
+    length: u16,
+    /// Bytes of the string up to and with the key.
+    end: u16,
+    effects: u32,
+    effect_count: u16,
+}
+
+fn bucket(key: u32) -> usize {
+    (key.wrapping_mul(0x9E37_79B1) >> 19) as usize % BUCKETS
+}
+
+impl Strings {
+    /// The atoms are in lower case and have at least two bytes.
+    pub(super) fn new(mut atoms: Vec<(Vec<u8>, Effect)>) -> Self {
+        atoms.sort();
+        atoms.dedup();
+        if atoms.is_empty() {
+            return Self::default();
+        }
+        let mut all = Self {
+            hit: Some(Box::new([0; TRIPLES / 64])),
+            ..Self::default()
+        };
+        let mut pairs: Vec<(usize, Key)> = Vec::new();
+        for group in atoms.chunk_by(|a, b| a.0 == b.0) {
+            let Some((text, _)) = group.first() else { continue };
+            let (end, key) = rarest_key(text);
+            let made = Key {
+                bytes: key.iter().fold(0, |all, b| all << 8 | u32::from(*b)),
+                text: small(all.text.len()),
+                length: u16::try_from(text.len()).unwrap_or(u16::MAX),
+                end,
+                effects: small(all.effects.len()),
+                effect_count: u16::try_from(group.len()).unwrap_or(u16::MAX),
+            };
+            all.text.extend_from_slice(text);
+            all.effects.extend(group.iter().map(|(_, effect)| *effect));
+            let class = key.iter().fold(0, |class, b| class << CLASS_BITS | class_of(*b));
+            if key.len() == 2 {
+                pairs.push((class, made));
+                (0..TRIPLES / PAIRS).for_each(|before| all.mark(before * PAIRS + class));
+            } else {
+                all.keys.push(made);
+                all.mark(class);
+            }
+        }
+        all.add_pairs(pairs);
+        all.keys.sort_by_key(|key| bucket(key.bytes));
+        let mut at = 0;
+        for number in 0..=BUCKETS {
+            at += all
+                .keys
+                .get(at..)
+                .unwrap_or_default()
+                .iter()
+                .take_while(|k| bucket(k.bytes) < number)
+                .count();
+            all.starts.push(small(at));
+        }
+        all
+    }
+
+    fn add_pairs(&mut self, mut pairs: Vec<(usize, Key)>) {
+        if pairs.is_empty() {
+            return;
+        }
+        self.pairs = vec![0; PAIRS];
+        pairs.sort_by_key(|(class, _)| *class);
+        for (class, key) in pairs {
+            self.pair_keys.push(key);
+            let number = u16::try_from(self.pair_keys.len()).unwrap_or(u16::MAX);
+            if let Some(first) = self.pairs.get_mut(class).filter(|first| **first == 0) {
+                *first = number;
+            }
+        }
+    }
+
+    fn mark(&mut self, class: usize) {
+        if let Some(word) = self.hit.as_mut().and_then(|hit| hit.get_mut(class / 64)) {
+            *word |= 1 << (class % 64);
+        }
+    }
+
+    /// How many strings there are.
+    pub(super) fn len(&self) -> usize {
+        self.keys.len() + self.pair_keys.len()
+    }
+
+    /// Calls `satisfy` for every effect of every string in the value, perhaps more than once. `seen` has a bit per string
+    /// for those that were found, or is empty.
+    pub(super) fn find(&self, value: &[u8], seen: &mut [u64], satisfy: &mut impl FnMut(&Effect)) {
+        let Some(hit) = &self.hit else { return };
+        let mut class = 0_usize;
+        for (at, byte) in value.iter().enumerate() {
+            class = (class << CLASS_BITS | class_of(*byte)) % TRIPLES;
+            if hit
+                .get(class / 64)
+                .is_some_and(|word| word >> (class % 64) & 1 == 1)
+            {
+                self.near(value, at + 1, class % PAIRS, seen, satisfy);
+            }
+        }
+    }
+
+    /// Looks for strings whose key ends at `end`.
+    fn near(
+        &self,
+        value: &[u8],
+        end: usize,
+        pair_class: usize,
+        seen: &mut [u64],
+        satisfy: &mut impl FnMut(&Effect),
+    ) {
+        let last = value.get(end.saturating_sub(3)..end).unwrap_or_default();
+        let key = last
+            .iter()
+            .fold(0, |all, b| all << 8 | u32::from(b.to_ascii_lowercase()));
+        if last.len() == 3 {
+            self.compare(value, end, key, seen, satisfy);
+        }
+        let first = self.pairs.get(pair_class).copied().filter(|first| *first > 0);
+        if let Some(first) = first.filter(|_| last.len() >= 2) {
+            // Classes hold few pairs, one behind the other; a pair of another class ends them.
+            let class =
+                |key: &Key| class_of((key.bytes >> 8) as u8) << CLASS_BITS | class_of(key.bytes as u8);
+            for (number, pair) in self.pair_keys.iter().enumerate().skip(usize::from(first) - 1) {
+                if class(pair) != pair_class {
+                    break;
+                }
+                let number = self.keys.len() + number;
+                if pair.bytes == key & 0xFFFF && !is_seen(seen, number) {
+                    self.satisfy(pair, number, seen, satisfy);
+                }
+            }
+        }
+    }
+
+    fn satisfy(&self, key: &Key, number: usize, seen: &mut [u64], satisfy: &mut impl FnMut(&Effect)) {
+        if let Some(word) = seen.get_mut(number / 64) {
+            *word |= 1 << (number % 64);
+        }
+        let from = key.effects as usize;
+        let effects = self.effects.get(from..from + usize::from(key.effect_count));
+        effects.unwrap_or_default().iter().for_each(satisfy);
+    }
+
+    fn compare(
+        &self,
+        value: &[u8],
+        end: usize,
+        bytes: u32,
+        seen: &mut [u64],
+        satisfy: &mut impl FnMut(&Effect),
+    ) {
+        let bucket = bucket(bytes);
+        let (Some(from), Some(to)) = (self.starts.get(bucket), self.starts.get(bucket + 1)) else {
+            return;
+        };
+        let from = *from as usize;
+        let keys = self.keys.get(from..*to as usize).unwrap_or_default();
+        for (at, key) in keys.iter().enumerate().filter(|(_, key)| key.bytes == bytes) {
+            let Some(start) = end
+                .checked_sub(usize::from(key.end))
+                .filter(|_| !is_seen(seen, from + at))
+            else {
+                continue;
+            };
+            let length = usize::from(key.length);
+            let text = self
+                .text
+                .get(key.text as usize..key.text as usize + length)
+                .unwrap_or_default();
+            let found = value.get(start..start + length);
+            if found.is_some_and(|found| length <= 3 || found.eq_ignore_ascii_case(text)) {
+                self.satisfy(key, from + at, seen, satisfy);
+            }
+        }
+    }
+}
+
+fn is_seen(seen: &[u64], number: usize) -> bool {
+    seen.get(number / 64)
+        .is_some_and(|word| word >> (number % 64) & 1 == 1)
+}
+
+/// The least common three bytes of the string (or its only two), and where in it they end.
+fn rarest_key(text: &[u8]) -> (u16, &[u8]) {
+    let size = text.len().min(3);
+    let best = text
+        .windows(size)
+        .enumerate()
+        .take(usize::from(u16::MAX) - 3)
+        .min_by(|a, b| super::need::frequency(a.1).total_cmp(&super::need::frequency(b.1)));
+    let (at, part) = best.unwrap_or((0, text));
+    (u16::try_from(at + size).unwrap_or(0), part)
+}
+
+fn small(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,53 @@
+//! The regression suite of the OWASP CRS, in process. It is not part of the project: `WEIR_CRS` or `../../shared/crs`
+//! says where it is; without it the test says so, and fails in CI.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a broken suite must fail the test"
+)]
+
+use std::path::PathBuf;
+
+use weir_rules::Disk;
+use weir_rules::ftw::{Outcome, compile_crs, run_file, suite_files};
+
+/// Tests whose expectation Weir does not meet, each with its reason.
+const OVERRIDES: &[(&str, &str)] = &[];
+
+#[test]
+fn the_regression_suite_passes() {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let crs = std::env::var_os("WEIR_CRS").map_or_else(|| here.join("../../shared/crs"), PathBuf::from);
+    if !crs.join("tests/regression/tests").is_dir() {
+        assert!(std::env::var_os("CI").is_none(), "no CRS at {}", crs.display());
+        println!("skipped: no CRS at {}", crs.display());
+        return;
+    }
+    let rules = compile_crs(&crs, &Disk).unwrap();
+    let (mut passed, mut wrong) = (0, Vec::new());
+    for path in suite_files(&crs.join("tests/regression/tests")).unwrap() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let plain = run_file(&text, &rules, true).unwrap();
+        for (test, plain) in run_file(&text, &rules, false).unwrap().into_iter().zip(plain) {
+            assert_eq!(
+                test.ids, plain.ids,
+                "{}: the plain evaluation sees other rules",
+                test.name
+            );
+            match test.outcome {
+                Outcome::Passed => passed += 1,
+                _ if OVERRIDES.iter().any(|(name, _)| *name == test.name) => {}
+                outcome => wrong.push(format!("{}: {outcome:?}", test.name)),
+            }
+        }
+    }
+    let shown: Vec<String> = wrong.iter().map(|w| w.chars().take(400).collect()).collect();
+    assert!(
+        wrong.is_empty(),
+        "{passed} passed, {} did not:\n{}",
+        wrong.len(),
+        shown.join("\n")
+    );
+    assert!(passed > 4000, "only {passed} tests were found");
+}
