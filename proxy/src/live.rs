@@ -2,6 +2,7 @@
 //! parts; state that must survive a swap lives in [`Shared`], keyed by stable ids.
 
 mod aside;
+mod rule_cache;
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -28,6 +29,8 @@ use crate::listen::certs::Certificates;
 use crate::telemetry::access_log::Writer;
 use crate::telemetry::registry::{Metrics, TenantMetrics};
 use crate::upstream::pool::{EndpointState, PoolState};
+
+use rule_cache::RuleCache;
 
 pub(crate) use aside::Faults;
 
@@ -58,8 +61,6 @@ pub(crate) struct Live {
 
 /// Paths, sizes and change times of the databases.
 type GeoKey = Vec<(PathBuf, Vec<u8>)>;
-/// Compiled rules by the text of all their files.
-type RuleCache = HashMap<Vec<(PathBuf, String)>, Arc<RuleSet>>;
 
 /// A tenant, compiled.
 pub(crate) struct TenantLive {
@@ -174,7 +175,7 @@ pub(crate) fn compile(
     let mut build = Build {
         previous,
         metrics,
-        rule_sets: HashMap::new(),
+        rule_sets: RuleCache::default(),
         errors: &mut errors,
         faults: Faults::default(),
     };
@@ -511,7 +512,7 @@ impl Build<'_> {
         let shared = match rules.get(id) {
             Some(known) => known.clone(),
             None => {
-                let compiled = self.rule_set(sources.to_vec());
+                let compiled = self.rule_set(sources);
                 let compiled = compiled.map_err(|errors| self.errors.extend(errors)).ok();
                 rules.insert(id, compiled.clone());
                 compiled
@@ -522,30 +523,15 @@ impl Build<'_> {
         }
         let mut all = sources.to_vec();
         all.extend(self::sources(&tenant.waf.rules)?);
-        self.rule_set(all).map(Some)
+        self.rule_set(&all).map(Some)
     }
 
-    fn rule_set(&mut self, sources: Vec<Source>) -> Result<Arc<RuleSet>, Vec<CompileError>> {
-        let key: Vec<(PathBuf, String)> = sources
-            .iter()
-            .map(|source| (source.path.clone(), source.text.clone()))
-            .collect();
-        if let Some(known) = self.rule_sets.get(&key) {
-            return Ok(Arc::clone(known));
-        }
-        let old = self.previous.and_then(|live| live.rule_sets.get(&key));
-        let rules = match old {
-            Some(rules) => Arc::clone(rules),
-            None => {
-                let compiled = weir_rules::compile(&sources, &Disk).map_err(|found| {
-                    let errors = found.iter().map(|found| CompileError::Rule(found.to_string()));
-                    errors.collect::<Vec<_>>()
-                })?;
-                compiled.rules
-            }
-        };
-        self.rule_sets.insert(key, Arc::clone(&rules));
-        Ok(rules)
+    fn rule_set(&mut self, sources: &[Source]) -> Result<Arc<RuleSet>, Vec<CompileError>> {
+        let previous = self.previous.map(|live| &live.rule_sets);
+        self.rule_sets.get(sources, previous).map_err(|found| {
+            let errors = found.iter().map(|found| CompileError::Rule(found.to_string()));
+            errors.collect()
+        })
     }
 }
 
