@@ -46,173 +46,196 @@ pub(crate) async fn serve<D: Downstream>(
     watchdog: &mut Watchdog,
 ) -> Option<upgrade::Tunnel> {
     let live = info.shared.live.load_full();
-    let mut tally = Tally::begin(info, &live, request);
-    let mut screening = Screening::default();
-    let result = exchange(info, &live, request, down, watchdog, &mut screening, &mut tally).await;
-    let tunnel = match result {
+    let mut exchange = Serving {
+        tally: Tally::begin(info, &live, request),
+        screening: Screening::default(),
+        info,
+        live: &live,
+        request,
+        down,
+        watchdog,
+    };
+    let tunnel = match exchange.run().await {
         Ok(tunnel) => tunnel,
         Err(stop) => {
-            finish_stopped(request, down, &mut tally, stop).await;
+            exchange.stopped(stop).await;
             None
         }
     };
-    if let Some(report) = screening.finish() {
-        tally.reported(&report);
-    }
-    tally.finish(down.bytes());
+    exchange.finish();
     tunnel
 }
 
-async fn finish_stopped<D: Downstream>(request: &Request, down: &mut D, tally: &mut Tally<'_>, stop: Stop) {
-    let refusal = match stop {
-        Stop::Gone => {
-            tally.outcome = Outcome::ClientGone;
-            down.abort();
-            return;
-        }
-        Stop::Refuse(refusal) => *refusal,
-        Stop::Upstream(fault) => Refusal::new(fault.code()),
-    };
-    tally.refused(&refusal);
-    respond::refuse(down, request, &refusal, tally).await;
+/// One exchange while it is served. It holds one version of everything from its head to its record.
+struct Serving<'a, D> {
+    info: &'a ConnectionInfo,
+    live: &'a Live,
+    request: &'a Request,
+    down: &'a mut D,
+    watchdog: &'a mut Watchdog,
+    screening: Screening,
+    tally: Tally<'a>,
 }
 
-async fn exchange<D: Downstream>(
-    info: &ConnectionInfo,
-    live: &Live,
-    request: &Request,
-    down: &mut D,
-    watchdog: &mut Watchdog,
-    screening: &mut Screening,
-    tally: &mut Tally<'_>,
-) -> Result<Option<upgrade::Tunnel>, Stop> {
-    let routed = decide(info, live, request, screening, tally)?;
-    if request.max_forwards() == Some(0) {
-        respond::options(down, tally.request_id().as_bytes())
-            .await
-            .map_err(|_| Stop::Gone)?;
-        tally.status = 200;
-        return Ok(None);
-    }
-    let plan = Plan::new(&routed, request, screening, live, tally)?;
-    let held = if plan.holds {
-        Some(body::hold(down, &plan.hold, &info.shared.held).await?)
-    } else {
-        None
-    };
-    let bytes = held.as_ref().map_or(&[][..], |held| &held.bytes);
-    let cleared = routed.judge_body(bytes, screening, tally).map_err(Stop::Refuse)?;
-    tally.decided();
-
-    let Some(pool) = cleared.tenant().pool(cleared.route_at()) else {
-        return Err(Stop::refuse(RefusalCode::NoRoute));
-    };
-    let mut upload = Upload::new(
-        request.has_body && held.as_ref().is_none_or(|held| held.end.is_none()),
-        bytes.len() as u64,
-        plan.body_bytes_max,
-    );
-    if upload.open {
-        down.allow_body();
-        if pool.speaks_h2() {
-            // Streaming calls may be silent for long, and hold no connection of the origin while they are.
-            down.free_body();
+impl<D: Downstream> Serving<'_, D> {
+    async fn run(&mut self) -> Result<Option<upgrade::Tunnel>, Stop> {
+        let (info, live, request) = (self.info, self.live, self.request);
+        let routed = self.decide()?;
+        if request.max_forwards() == Some(0) {
+            return self.answer_options().await;
         }
-    }
-    let forwarding = Forwarding {
-        info,
-        live,
-        request,
-        cleared: &cleared,
-        pool,
-        request_id: *tally.request_id(),
-    };
-    let attempts = retry::Attempts {
-        forwarding: &forwarding,
-        held: held.as_ref(),
-        deadline: plan.deadline,
-        retry_idempotency_key: plan.retry_idempotency_key,
-    };
-    let mut answer = attempts.run(&mut upload, down, watchdog, tally).await?;
-    tally.first_byte();
-
-    if answer.head.status == 101 {
-        return upgrade::switch(answer, request, down, tally).await;
-    }
-    let patience = Patience {
-        timeout: pool.pool.read_timeout,
-        deadline: plan.deadline,
-    };
-    let mut held_response = HeldResponse::default();
-    if screening.wants_response() {
-        judge_response_head(&cleared, &answer.head, screening, tally)?;
-    }
-    if screening.wants_response_body() && hold_response::may_be_held(&answer.head) {
-        let hold = HoldResponse {
-            bytes_max: cleared.response_bytes_max(),
-            total: &info.shared.held,
-            total_max: live.config.client.inspection_bytes_max,
+        let plan = Plan::new(&routed, request, &self.screening, live, &self.tally)?;
+        let held = if plan.holds {
+            Some(body::hold(self.down, &plan.hold, &info.shared.held).await?)
+        } else {
+            None
         };
-        let (exchange, upload) = (&mut answer.exchange, &mut upload);
-        held_response = Box::pin(hold_response(&hold, exchange, upload, down, watchdog, patience)).await?;
-        cleared
-            .judge_response_body(&held_response.bytes, screening, tally)
+        let bytes = held.as_ref().map_or(&[][..], |held| &held.bytes);
+        let cleared = routed
+            .judge_body(bytes, &mut self.screening, &mut self.tally)
             .map_err(Stop::Refuse)?;
-    }
-    {
-        let fields = outgoing::response_fields(&answer.head, tally);
-        let parts = outgoing::response_parts(&answer.head, &fields);
-        down.start(&parts)
-            .map_err(|_| Stop::Upstream(UpstreamFault::Protocol))?;
-    }
-    tally.status = answer.head.status;
-    let forwarded = forward::response_body(
-        &mut answer.exchange,
-        &mut upload,
-        down,
-        watchdog,
-        patience,
-        held_response,
-    )
-    .await;
-    tally.outcome = match forwarded {
-        Forwarded::Whole => Outcome::Answered,
-        Forwarded::ClientGone => Outcome::ClientGone,
-        Forwarded::UpstreamCut => Outcome::UpstreamCut,
-    };
-    if forwarded == Forwarded::Whole {
-        recycle(answer.exchange, &answer.in_flight, pool);
-    } else {
-        down.abort();
-    }
-    Ok(None)
-}
+        self.tally.decided();
 
-/// Runs every stage that needs no body.
-fn decide(
-    info: &ConnectionInfo,
-    live: &Live,
-    request: &Request,
-    screening: &mut Screening,
-    tally: &mut Tally<'_>,
-) -> Result<Routed<Arc<TenantLive>>, Stop> {
-    let fields = request.fields();
-    let view = request.view(&fields);
-    let moment = tally.moment();
-    let edge = live.edge(&info.shared, true);
-    pipeline::decide(&edge, &info.view(), &view, &moment, screening, tally).map_err(Stop::Refuse)
-}
+        let Some(pool) = cleared.tenant().pool(cleared.route_at()) else {
+            return Err(Stop::refuse(RefusalCode::NoRoute));
+        };
+        let rest = request.has_body && held.as_ref().is_none_or(|held| held.end.is_none());
+        let mut upload = Upload::new(rest, bytes.len() as u64, plan.body_bytes_max);
+        if upload.open {
+            self.down.allow_body();
+            if pool.speaks_h2() {
+                // Streaming calls may be silent for long, and hold no connection of the origin while they are.
+                self.down.free_body();
+            }
+        }
+        let forwarding = Forwarding {
+            info,
+            live,
+            request,
+            cleared: &cleared,
+            pool,
+            request_id: *self.tally.request_id(),
+        };
+        let attempts = retry::Attempts {
+            forwarding: &forwarding,
+            held: held.as_ref(),
+            deadline: plan.deadline,
+            retry_idempotency_key: plan.retry_idempotency_key,
+        };
+        let answer = attempts
+            .run(&mut upload, self.down, self.watchdog, &mut self.tally)
+            .await?;
+        self.tally.first_byte();
+        if answer.head.status == 101 {
+            return upgrade::switch(answer, request, self.down, &mut self.tally).await;
+        }
+        let patience = Patience {
+            timeout: pool.pool.read_timeout,
+            deadline: plan.deadline,
+        };
+        self.pass_on(answer, &cleared, pool, upload, patience).await?;
+        Ok(None)
+    }
 
-fn judge_response_head(
-    cleared: &ClearedRequest,
-    head: &ResponseMessage,
-    screening: &mut Screening,
-    tally: &mut Tally<'_>,
-) -> Result<(), Stop> {
-    let fields: FieldList<'_> = head.each_field().collect();
-    cleared
-        .judge_response_head(head.status, &fields, screening, tally)
-        .map_err(Stop::Refuse)
+    /// Runs every stage that needs no body.
+    fn decide(&mut self) -> Result<Routed<Arc<TenantLive>>, Stop> {
+        let fields = self.request.fields();
+        let view = self.request.view(&fields);
+        let moment = self.tally.moment();
+        let edge = self.live.edge(&self.info.shared, true);
+        let (screening, tally) = (&mut self.screening, &mut self.tally);
+        pipeline::decide(&edge, &self.info.view(), &view, &moment, screening, tally).map_err(Stop::Refuse)
+    }
+
+    /// Answers OPTIONS with `Max-Forwards: 0`: it is meant for us.
+    async fn answer_options(&mut self) -> Result<Option<upgrade::Tunnel>, Stop> {
+        let id = *self.tally.request_id();
+        let answered = respond::options(self.down, id.as_bytes()).await;
+        answered.map_err(|_| Stop::Gone)?;
+        self.tally.status = 200;
+        Ok(None)
+    }
+
+    /// Judges the upstream's answer and passes it on, while the rest of the upload goes up.
+    async fn pass_on(
+        &mut self,
+        mut answer: retry::Answer,
+        cleared: &ClearedRequest,
+        pool: &PoolState,
+        mut upload: Upload,
+        patience: Patience,
+    ) -> Result<(), Stop> {
+        let mut held = HeldResponse::default();
+        if self.screening.wants_response() {
+            self.judge_response_head(cleared, &answer.head)?;
+        }
+        if self.screening.wants_response_body() && hold_response::may_be_held(&answer.head) {
+            let hold = HoldResponse {
+                bytes_max: cleared.response_bytes_max(),
+                total: &self.info.shared.held,
+                total_max: self.live.config.client.inspection_bytes_max,
+            };
+            let (exchange, upload) = (&mut answer.exchange, &mut upload);
+            let holding = hold_response(&hold, exchange, upload, self.down, self.watchdog, patience);
+            // Boxed: rare, and large beside what other responses need.
+            held = Box::pin(holding).await?;
+            cleared
+                .judge_response_body(&held.bytes, &mut self.screening, &mut self.tally)
+                .map_err(Stop::Refuse)?;
+        }
+        {
+            let fields = outgoing::response_fields(&answer.head, &self.tally);
+            let parts = outgoing::response_parts(&answer.head, &fields);
+            let started = self.down.start(&parts);
+            started.map_err(|_| Stop::Upstream(UpstreamFault::Protocol))?;
+        }
+        self.tally.status = answer.head.status;
+        let exchange = &mut answer.exchange;
+        let forwarding =
+            forward::response_body(exchange, &mut upload, self.down, self.watchdog, patience, held);
+        let forwarded = forwarding.await;
+        self.tally.outcome = match forwarded {
+            Forwarded::Whole => Outcome::Answered,
+            Forwarded::ClientGone => Outcome::ClientGone,
+            Forwarded::UpstreamCut => Outcome::UpstreamCut,
+        };
+        if forwarded == Forwarded::Whole {
+            recycle(answer.exchange, &answer.in_flight, pool);
+        } else {
+            self.down.abort();
+        }
+        Ok(())
+    }
+
+    fn judge_response_head(&mut self, cleared: &ClearedRequest, head: &ResponseMessage) -> Result<(), Stop> {
+        let fields: FieldList<'_> = head.each_field().collect();
+        cleared
+            .judge_response_head(head.status, &fields, &mut self.screening, &mut self.tally)
+            .map_err(Stop::Refuse)
+    }
+
+    /// Says to the client why there is no answer of the upstream's.
+    async fn stopped(&mut self, stop: Stop) {
+        let refusal = match stop {
+            Stop::Gone => {
+                self.tally.outcome = Outcome::ClientGone;
+                self.down.abort();
+                return;
+            }
+            Stop::Refuse(refusal) => *refusal,
+            Stop::Upstream(fault) => Refusal::new(fault.code()),
+        };
+        self.tally.refused(&refusal);
+        respond::refuse(self.down, self.request, &refusal, &self.tally).await;
+    }
+
+    /// Runs the rules' last phase and makes the record.
+    fn finish(mut self) {
+        if let Some(report) = self.screening.finish() {
+            self.tally.reported(&report);
+        }
+        self.tally.finish(self.down.bytes());
+    }
 }
 
 /// What the route and the tenant say about the body and the time.
