@@ -181,7 +181,7 @@ impl<'a> Builder<'a> {
             self.directive(&directive, &source.path, depth);
         }
         if let Some(open) = self.open.take() {
-            let place = crate::seclang::Place {
+            let place = Place {
                 path,
                 line: open.line,
                 column: 1,
@@ -447,7 +447,7 @@ impl<'a> Builder<'a> {
             let Some(name) = &rule.skip_after else { continue };
             rule.jump = places.get(name).and_then(|at| at.get(rule.phase)).copied();
             if rule.jump.is_none() {
-                let place = crate::seclang::Place {
+                let place = Place {
                     path: Arc::clone(&rule.file),
                     line: rule.line,
                     column: 1,
