@@ -130,13 +130,25 @@ pub(crate) fn run(args: &Explain, json: bool) -> ExitCode {
             m.line,
             m.message,
             m.variable,
-            m.value.escape_debug()
+            printable(&m.value)
         ));
     }
     if let Some(fault) = fault {
         text.push_str(&format!("the body cannot be read: {fault}\n"));
     }
     print(&format!("{text}score {}\n{said}", report.score))
+}
+
+/// The text with control characters escaped.
+fn printable(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            c if c.is_control() => out.extend(c.escape_default()),
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 fn sources(args: &Explain) -> Result<Vec<Source>, String> {

@@ -15,6 +15,9 @@ use crate::bits::Bits;
 use crate::compile::{BASE, PhaseTable, SourceGroup};
 use crate::filter::Filter;
 
+/// So many operators are run on a long value without asking the filter: looking for what they need would take longer.
+const FEW: u32 = 2;
+
 impl Transaction {
     pub(super) fn active(&mut self, rules: View<'_>, table: &PhaseTable, phase: usize) -> Bits {
         let mut active = table.always.clone();
@@ -65,6 +68,7 @@ impl Transaction {
             if chain.mask & triggered == 0 || !operators.meets(live) {
                 continue;
             }
+            let few = operators.common(live) <= FEW;
             for id in &ids {
                 let mut value = *id;
                 for row in &chain.rows {
@@ -74,7 +78,12 @@ impl Transaction {
                     }
                     value = next;
                 }
-                if value != *id {
+                if value == *id {
+                    continue;
+                }
+                if few && self.store.is_long(value) && !self.store.has_mask(which, value) {
+                    found.absorb(operators);
+                } else {
                     self.store.add_candidates(filter, which, value, operators, found);
                 }
             }

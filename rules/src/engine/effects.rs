@@ -17,7 +17,7 @@ const LOG_TEXT_MAX: usize = 2048;
 impl Transaction {
     /// Expands a text; what is not set is empty.
     pub(super) fn expand(&mut self, rules: View<'_>, text: &Macro) -> Vec<u8> {
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(64);
         for part in &text.parts {
             match part {
                 Part::Literal(literal) => out.extend_from_slice(literal),
