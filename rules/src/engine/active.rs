@@ -56,8 +56,11 @@ impl Transaction {
         ids.clear();
         self.source_values(rules, source, &mut ids);
         let mut triggered = 0;
+        self.triggers.clear();
         for id in &ids {
-            triggered |= self.store.triggered(*id);
+            let own = self.store.triggered(*id);
+            triggered |= own;
+            self.triggers.push(own);
             self.store
                 .add_candidates(filter, which, *id, &source.operators, found);
         }
@@ -69,7 +72,10 @@ impl Transaction {
                 continue;
             }
             let few = operators.common(live) <= FEW;
-            for id in &ids {
+            for (at, id) in ids.iter().enumerate() {
+                if self.triggers.get(at).is_none_or(|own| chain.mask & own == 0) {
+                    continue;
+                }
                 let mut value = *id;
                 for row in &chain.rows {
                     let next = self.store.transform(value, *row, false);

@@ -170,6 +170,7 @@ pub struct Transaction {
     new_hits: Vec<Item>,
     items: Vec<Item>,
     ids: Vec<Id>,
+    triggers: Vec<u64>,
     pub(crate) mode: EngineMode,
     pub(crate) matches: Vec<RuleMatch>,
     pub(crate) exceeded: bool,

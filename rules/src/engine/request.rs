@@ -43,6 +43,7 @@ impl Transaction {
             new_hits: Vec::new(),
             items: Vec::new(),
             ids: Vec::new(),
+            triggers: Vec::new(),
             mode,
             matches: Vec::new(),
             exceeded: false,

@@ -49,6 +49,8 @@ pub(crate) enum Operator {
     Always,
     Never,
     Rx(Regex),
+    /// `@rx ^.*$`: every value, as a whole.
+    Whole,
     Phrases(AhoCorasick),
     Verify(verify::Number, Regex),
     Number(Order, Macro),
@@ -280,6 +282,8 @@ pub(crate) fn build(
     match name.as_str() {
         "unconditionalmatch" => Ok(Operator::Always.into()),
         "nomatch" => Ok(Operator::Never.into()),
+        // Rules capture whole values with this pattern, one by one.
+        "rx" if argument == "^.*$" => Ok(Operator::Whole.into()),
         "rx" => parse_regex(argument).and_then(|hir| {
             if !can_match(&hir) {
                 return Err("the pattern can never match".to_owned());
@@ -410,6 +414,12 @@ impl Operator {
                 None => regex.is_match(value),
                 Some(captures) => rx_captures(regex, value, captures),
             },
+            Self::Whole => {
+                if let Some(captures) = captures {
+                    captures.groups.push(Some((0, value.len())));
+                }
+                true
+            }
             Self::Phrases(automaton) => match automaton.find(value) {
                 None => false,
                 Some(found) => {
