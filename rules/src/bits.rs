@@ -71,6 +71,15 @@ impl Bits {
         self.0.iter().zip(&other.0).any(|(a, b)| a & b != 0)
     }
 
+    /// How many members the two sets have in common.
+    pub(crate) fn common(&self, other: &Self) -> u32 {
+        self.0
+            .iter()
+            .zip(&other.0)
+            .map(|(a, b)| (a & b).count_ones())
+            .sum()
+    }
+
     /// Adds what is both in `words` and in `filter`.
     pub(crate) fn or_and(&mut self, words: &[u64], filter: &Self) {
         for ((a, b), c) in self.0.iter_mut().zip(words).zip(&filter.0) {

@@ -142,7 +142,11 @@ fn text() -> impl Strategy<Value = Vec<u8>> + Clone {
         8 => proptest::sample::select(PIECES).prop_map(|p| p.as_bytes().to_vec()),
         1 => proptest::collection::vec(any::<u8>(), 0..6),
     ];
-    proptest::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
+    // Long values take ways of their own.
+    let count = prop_oneof![9 => 0..8_usize, 1 => 40..120_usize];
+    count
+        .prop_flat_map(move |count| proptest::collection::vec(piece.clone(), count))
+        .prop_map(|pieces| pieces.concat())
 }
 
 #[derive(Debug, Clone)]

@@ -155,3 +155,57 @@ fn all_errors_come_at_once_with_their_place_and_a_hint() {
     }
     assert_eq!(found.len(), 5, "{all}");
 }
+
+#[test]
+fn what_is_refused_says_why() {
+    let text = "SecRule GEO:COUNTRY_CODE \"@rbl x.test\" \"id:1,exec:/bin/x\"\nSecRule ARGS \"@rx [^\\x00-\\xff]\" \"id:2\"\n";
+    let found = compile(&source(text), &Disk).unwrap_err();
+    let codes: Vec<&str> = found.iter().map(|d| d.code).collect();
+    for code in [
+        "refused_variable",
+        "refused_operator",
+        "refused_action",
+        "bad_operator",
+    ] {
+        assert!(codes.contains(&code), "{code} not in {codes:?}");
+    }
+    assert!(found.iter().all(|d| d.message.len() > 20), "{found:?}");
+}
+
+#[test]
+fn lints_name_what_has_no_effect() {
+    let text = "SecAction \"id:1,phase:1\"\nSecMarker NOWHERE\nSecRuleRemoveById 77\n";
+    let warnings = compile(&source(text), &Disk).unwrap().warnings;
+    let codes: Vec<&str> = warnings.iter().map(|d| d.code).collect();
+    assert_eq!(codes, ["exclusion_matches_nothing", "unused_marker"]);
+}
+
+#[test]
+fn actions_are_updated_and_body_access_is_switched() {
+    let rule = "SecRule ARGS \"@rx x\" \"id:9,phase:2,pass\"\n";
+    let update = format!("{rule}SecRuleUpdateActionById 9 \"deny,status:418\"\n");
+    let form = "application/x-www-form-urlencoded";
+    let (verdict, _) = judge(&update, "/", form, "a=x", &Options::default());
+    assert_eq!(
+        verdict,
+        Verdict::Deny {
+            status: 418,
+            rule: 9,
+            phase: 2
+        }
+    );
+    let off = format!("SecAction \"id:1,phase:1,nolog,ctl:requestBodyAccess=Off\"\n{update}");
+    assert_eq!(
+        judge(&off, "/", form, "a=x", &Options::default()).0,
+        Verdict::Continue
+    );
+}
+
+#[test]
+fn uploads_have_sizes_and_times_have_parts() {
+    let body = "--q\r\nContent-Disposition: form-data; name=\"f\"; filename=\"b\"\r\n\r\n12345\r\n--q--\r\n";
+    let text =
+        "SecRule FILES_SIZES:f \"@eq 5\" \"id:1,phase:2\"\nSecRule TIME_YEAR \"@eq 1970\" \"id:2,phase:2\"\n";
+    let kind = "multipart/form-data; boundary=q";
+    assert_eq!(judge(text, "/", kind, body, &Options::default()).1, [1, 2]);
+}

@@ -210,7 +210,15 @@ pub(crate) fn config_diff(old: &Path, new: &Path, as_json: bool) -> ExitCode {
 /// `weir rules check`
 pub(crate) fn rules_check(files: &[PathBuf], as_json: bool) -> ExitCode {
     let mut sources = Vec::new();
-    for path in files {
+    let all = files.iter().flat_map(|path| {
+        let inside = weir_rules::Files::glob(&weir_rules::Disk, &path.join("*.conf"));
+        inside
+            .ok()
+            .filter(|_| path.is_dir())
+            .unwrap_or_else(|| vec![path.clone()])
+    });
+    for path in all.collect::<Vec<PathBuf>>() {
+        let path = &path;
         match std::fs::read_to_string(path) {
             Ok(text) => sources.push(weir_rules::Source {
                 path: path.clone(),

@@ -4,6 +4,9 @@ mod commands;
 mod demo;
 mod explain;
 mod rules_bench;
+mod rules_explain;
+mod rules_replay;
+mod rules_requests;
 mod rules_test;
 mod running;
 
@@ -135,11 +138,15 @@ enum Config {
 enum Rules {
     /// Check SecLang files; prints all errors at once.
     Check {
-        /// Files, in order; without any the shipped baseline is checked.
+        /// Files and folders (their `*.conf`), in order; without any the shipped baseline is checked.
         files: Vec<PathBuf>,
     },
     /// Measure what requests cost.
     Bench(rules_bench::Bench),
+    /// Say which rules match a request, on what, and the verdict.
+    Explain(rules_explain::Explain),
+    /// Replay recorded requests against two rule sets.
+    Replay(rules_replay::Replay),
     /// Run a test suite of the go-ftw format in process.
     Test(rules_test::Test),
 }
@@ -163,6 +170,8 @@ fn main() -> ExitCode {
         }
         Command::Rules(Rules::Check { files }) => commands::rules_check(&files, json),
         Command::Rules(Rules::Bench(bench)) => rules_bench::run(&bench, json),
+        Command::Rules(Rules::Explain(explain)) => rules_explain::run(&explain, json),
+        Command::Rules(Rules::Replay(replay)) => rules_replay::run(&replay, json),
         Command::Rules(Rules::Test(test)) => rules_test::run(&test, json),
         Command::Completion { shell } => {
             let mut command = <Cli as clap::CommandFactory>::command();

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use weir_rules::{Connection, Disk, Mode, Options, Report, RequestLine, RuleSet, Transaction, compile};
 
 use crate::commands::{INVALID, SYSTEM, complain, print};
+use crate::rules_requests::{Request, read};
 
 /// Phases that are timed apart: set-up, 1 to 5.
 const PARTS: [&str; 6] = ["setup", "phase1", "phase2", "phase3", "phase4", "phase5"];
@@ -23,7 +24,7 @@ pub(crate) struct Bench {
     /// Folder of the CRS; without it the shipped baseline is measured.
     #[arg(long, value_name = "DIR")]
     crs: Option<PathBuf>,
-    /// JSON list of requests: name, method, uri, headers (pairs) and body.
+    /// Requests: a JSON list (name, method, uri, headers as pairs, body), one JSON object per line, or a HAR file.
     #[arg(long, value_name = "FILE")]
     requests: PathBuf,
     /// Paranoia level of the CRS.
@@ -40,20 +41,12 @@ pub(crate) struct Bench {
     json: bool,
 }
 
-struct Request {
-    name: String,
-    method: String,
-    uri: String,
-    headers: Vec<(String, String)>,
-    body: String,
-}
-
 /// Measures and prints.
 pub(crate) fn run(args: &Bench, json: bool) -> ExitCode {
-    let requests = match requests(args) {
+    let requests = match read(&args.requests) {
         Ok(requests) => requests,
         Err(error) => {
-            complain(&format!("weir: {}: {error}", args.requests.display()));
+            complain(&format!("weir: {error}"));
             return ExitCode::from(SYSTEM);
         }
     };
@@ -103,35 +96,6 @@ pub(crate) fn run(args: &Bench, json: bool) -> ExitCode {
     print(&text)
 }
 
-fn requests(args: &Bench) -> Result<Vec<Request>, String> {
-    let text = std::fs::read_to_string(&args.requests).map_err(|e| e.to_string())?;
-    let all: Vec<Value> = serde_json::from_str(&text).map_err(|e| e.to_string())?;
-    all.iter()
-        .map(|value| {
-            let text = |key: &str| {
-                value
-                    .get(key)
-                    .and_then(Value::as_str)
-                    .unwrap_or_default()
-                    .to_owned()
-            };
-            let pair = |pair: &Value| {
-                let part = |at: usize| pair.get(at).and_then(Value::as_str).map(str::to_owned);
-                Some((part(0)?, part(1)?))
-            };
-            let headers = value.get("headers").and_then(Value::as_array);
-            let headers: Option<Vec<_>> = headers.into_iter().flatten().map(pair).collect();
-            Ok(Request {
-                name: text("name"),
-                method: text("method"),
-                uri: text("uri"),
-                headers: headers.ok_or("a header is a pair of texts")?,
-                body: text("body"),
-            })
-        })
-        .collect()
-}
-
 fn rules(args: &Bench) -> Result<Arc<RuleSet>, Vec<String>> {
     let sources = match &args.crs {
         Some(crs) => {
@@ -151,11 +115,7 @@ fn rules(args: &Bench) -> Result<Arc<RuleSet>, Vec<String>> {
 }
 
 fn measure(args: &Bench, rules: &Arc<RuleSet>, request: &Request) -> Value {
-    let fields: Vec<(&[u8], &[u8])> = request
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
-        .collect();
+    let fields = request.fields();
     let mut best = [u64::MAX; PARTS.len()];
     let mut total = u64::MAX;
     let mut ids: Vec<u64> = Vec::new();
@@ -245,7 +205,7 @@ fn judge(
 }
 
 /// CPU time of this thread, in nanoseconds.
-fn cpu_ns() -> u64 {
+pub(crate) fn cpu_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }

@@ -112,6 +112,7 @@ fn part(part: &[u8], sink: &mut Sink<'_>) -> Result<usize, Fault> {
     {
         size = body.len();
         all &= sink(Var::Files, &name, &filename) && sink(Var::FilesNames, &name, &name);
+        all &= sink(Var::FilesSizes, &name, size.to_string().as_bytes());
     } else {
         all &= sink(Var::ArgsPost, &name, body);
     }

@@ -9,7 +9,7 @@ use super::tables;
 use super::{BASE, Chain, EngineMode, Link, Program, Rule, RuleSelector, Settings, Step, Target};
 use crate::bits::Bits;
 use crate::operators;
-use crate::seclang::{Arg, Diagnostic, Directive, RawTarget, directives, nearest, split_targets};
+use crate::seclang::{Arg, Diagnostic, Directive, Place, RawTarget, directives, nearest, split_targets};
 use crate::sources::{Files, Source};
 
 /// `Include` deeper than this is taken for a loop.
@@ -32,6 +32,7 @@ const KNOWN: &[&str] = &[
     "SecRuleRemoveById",
     "SecRuleRemoveByMsg",
     "SecRuleRemoveByTag",
+    "SecRuleUpdateActionById",
     "SecRuleUpdateTargetById",
     "SecRuleUpdateTargetByMsg",
     "SecRuleUpdateTargetByTag",
@@ -42,30 +43,57 @@ const KNOWN: &[&str] = &[
 const WITHOUT_EFFECT: &[&str] = &[
     "SecAuditEngine",
     "SecAuditLog",
+    "SecAuditLog2",
+    "SecAuditLogDirMode",
+    "SecAuditLogFileMode",
     "SecAuditLogFormat",
     "SecAuditLogParts",
+    "SecAuditLogPrefix",
     "SecAuditLogRelevantStatus",
     "SecAuditLogStorageDir",
     "SecAuditLogType",
+    "SecCacheTransformations",
     "SecCollectionTimeout",
+    "SecConnEngine",
+    "SecConnReadStateLimit",
+    "SecConnWriteStateLimit",
     "SecCookieFormat",
     "SecDataDir",
     "SecDebugLog",
     "SecDebugLogLevel",
+    "SecDisableBackendCompression",
+    "SecGeoLookupDb",
+    "SecGsbLookupDb",
+    "SecGuardianLog",
+    "SecHashEngine",
+    "SecHttpBlKey",
+    "SecInterceptOnError",
     "SecPcreMatchLimit",
     "SecPcreMatchLimitRecursion",
+    "SecReadStateLimit",
     "SecRequestBodyInMemoryLimit",
     "SecRequestBodyLimit",
     "SecRequestBodyLimitAction",
     "SecRequestBodyNoFilesLimit",
     "SecResponseBodyLimit",
     "SecResponseBodyLimitAction",
+    "SecRuleInheritance",
+    "SecRulePerfTime",
+    "SecSensorId",
     "SecServerSignature",
     "SecStatusEngine",
+    "SecStreamInBodyInspection",
+    "SecStreamOutBodyInspection",
     "SecTmpDir",
+    "SecTmpSaveUploadedFiles",
     "SecUnicodeMapFile",
     "SecUploadDir",
+    "SecUploadFileLimit",
+    "SecUploadFileMode",
     "SecUploadKeepFiles",
+    "SecWebAppId",
+    "SecWriteStateLimit",
+    "SecXmlExternalEntity",
 ];
 
 pub(super) struct Builder<'a> {
@@ -89,8 +117,8 @@ pub(super) struct Builder<'a> {
     /// The rule that the next one belongs to, if its last link says `chain`.
     pub(super) open: Option<Rule>,
     pub(super) settings: Settings,
-    /// Markers with the number of rules before them.
-    markers: Vec<(String, usize)>,
+    /// Markers with the number of rules before them, and where they stand.
+    markers: Vec<(String, usize, Place)>,
 }
 
 impl<'a> Builder<'a> {
@@ -153,7 +181,7 @@ impl<'a> Builder<'a> {
             self.directive(&directive, &source.path, depth);
         }
         if let Some(open) = self.open.take() {
-            let place = crate::seclang::Place {
+            let place = Place {
                 path,
                 line: open.line,
                 column: 1,
@@ -190,7 +218,9 @@ impl<'a> Builder<'a> {
             }
             ("secaction", [actions]) => self.rule(None, Some(actions), path, place),
             ("secdefaultaction", [actions]) => self.default_action(actions),
-            ("secmarker", [name]) => self.markers.push((name.text.clone(), self.rules.len())),
+            ("secmarker", [name]) => {
+                self.markers.push((name.text.clone(), self.rules.len(), place));
+            }
             ("secruleremovebyid" | "secruleremovebytag" | "secruleremovebymsg", [_, ..]) => {
                 self.remove(name, args)
             }
@@ -200,6 +230,7 @@ impl<'a> Builder<'a> {
             ) => {
                 self.update_targets(name, which, targets);
             }
+            ("secruleupdateactionbyid", [which, actions]) => self.update_actions(which, actions),
             ("seccomponentsignature", [_]) => {}
             ("secresponsebodymimetype", [_, ..]) => {
                 let types = args.iter().flat_map(|arg| arg.text.split_ascii_whitespace());
@@ -296,7 +327,7 @@ impl<'a> Builder<'a> {
             };
             let before = self.rules.len();
             let gone: Vec<bool> = self.rules.iter().map(|rule| selector.selects(rule)).collect();
-            for (_, at) in &mut self.markers {
+            for (_, at, _) in &mut self.markers {
                 *at -= gone.iter().take(*at).filter(|gone| **gone).count();
             }
             let mut flags = gone.iter();
@@ -362,6 +393,20 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// A marker that no rule jumps to does nothing.
+    fn lint_markers(&mut self) {
+        for (name, _, place) in &self.markers {
+            if !self
+                .rules
+                .iter()
+                .any(|rule| rule.skip_after.as_ref() == Some(name))
+            {
+                let message = format!("no rule skips to the marker `{name}`");
+                self.found.push(place.warning("unused_marker", message));
+            }
+        }
+    }
+
     /// Takes targets away from rules of the base; says whether any is selected.
     fn update_base(&mut self, selector: &RuleSelector, raw: &[RawTarget], which: &Arg) -> bool {
         let selected = self.base.map(|base| tables::selected(selector, &base.rules));
@@ -387,7 +432,7 @@ impl<'a> Builder<'a> {
         let mut places: HashMap<String, [usize; 5]> = HashMap::new();
         let mut markers = self.markers.iter().peekable();
         for index in 0..=self.rules.len() {
-            while let Some((name, _)) = markers.next_if(|(_, at)| *at <= index) {
+            while let Some((name, ..)) = markers.next_if(|(_, at, _)| *at <= index) {
                 places.insert(
                     name.clone(),
                     std::array::from_fn(|p| phases.get(p).map_or(0, Vec::len)),
@@ -402,7 +447,7 @@ impl<'a> Builder<'a> {
             let Some(name) = &rule.skip_after else { continue };
             rule.jump = places.get(name).and_then(|at| at.get(rule.phase)).copied();
             if rule.jump.is_none() {
-                let place = crate::seclang::Place {
+                let place = Place {
                     path: Arc::clone(&rule.file),
                     line: rule.line,
                     column: 1,
@@ -411,6 +456,7 @@ impl<'a> Builder<'a> {
                     .push(place.error("unknown_marker", format!("there is no SecMarker `{name}`")));
             }
         }
+        self.lint_markers();
         tables::build(self, phases)
     }
 }

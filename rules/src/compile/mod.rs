@@ -194,6 +194,8 @@ pub(crate) enum Effect {
     Engine(EngineMode),
     BodyProcessor(String),
     ForceRequestBody(bool),
+    RequestBodyAccess(bool),
+    ResponseBodyAccess(bool),
     /// An index into the selections.
     RemoveRules(usize),
     RemoveTarget(usize, Arc<Target>),

@@ -8,7 +8,7 @@ use super::{Chain, Change, Disruptive, Effect, Link, Macro, Rule, Selector, Targ
 use crate::operators::{self, Built, Operator};
 use crate::seclang::{Action, Arg, Place, RawSelector, RawTarget, nearest, split_actions, split_targets};
 use crate::transformations;
-use crate::variables::{TABLE, Var};
+use crate::variables::{REFUSED, TABLE, Var};
 
 const ACTIONS: &[&str] = &[
     "accuracy",
@@ -39,6 +39,38 @@ const ACTIONS: &[&str] = &[
     "t",
     "tag",
     "ver",
+];
+
+/// Actions that other engines have and Weir refuses, and why.
+const REFUSED_ACTIONS: &[(&str, &str)] = &[
+    ("append", "responses are not rewritten by rules"),
+    ("deprecatevar", "there are no persistent collections"),
+    (
+        "drop",
+        "use `deny`: the proxy decides what becomes of the connection",
+    ),
+    ("exec", "rules do not start programs"),
+    ("expirevar", "there are no persistent collections"),
+    (
+        "pause",
+        "a held request costs the proxy more than its sender; use limits",
+    ),
+    ("prepend", "responses are not rewritten by rules"),
+    ("proxy", "routes decide where a request goes"),
+    ("redirect", "use `deny` with a status; redirects are routes"),
+    ("sanitisearg", "the proxy's log has its own redaction"),
+    ("sanitisematched", "the proxy's log has its own redaction"),
+    ("sanitisematchedbytes", "the proxy's log has its own redaction"),
+    ("sanitiserequestheader", "the proxy's log has its own redaction"),
+    ("sanitiseresponseheader", "the proxy's log has its own redaction"),
+    ("setenv", "rules do not see the process"),
+    ("setrsc", "there are no persistent collections"),
+    ("setsid", "there are no persistent collections"),
+    ("setuid", "there are no persistent collections"),
+    (
+        "xmlns",
+        "only the XPaths `/*` and `//@*` are supported, and they need no namespace",
+    ),
 ];
 
 const SEVERITIES: &[&str] = &[
@@ -164,6 +196,60 @@ impl Builder<'_> {
         }
     }
 
+    /// `SecRuleUpdateActionById`: what a rule does when it matches, not when it matches.
+    pub(super) fn update_actions(&mut self, which: &Arg, actions: &Arg) {
+        let listed = split_actions(actions, &mut self.found);
+        let allowed = [
+            "allow",
+            "block",
+            "deny",
+            "log",
+            "logdata",
+            "msg",
+            "nolog",
+            "pass",
+            "severity",
+            "status",
+            "tag",
+            "auditlog",
+            "noauditlog",
+        ];
+        for action in listed
+            .iter()
+            .filter(|a| !allowed.contains(&a.name.to_ascii_lowercase().as_str()))
+        {
+            let message = format!("`{}` cannot be changed: write a rule of your own", action.name);
+            self.found.push(action.place.error("bad_action", message));
+        }
+        let draft = self.draft(&listed);
+        let selector = match rule_selector("ById", &which.text) {
+            Ok(selector) => selector,
+            Err(e) => return self.found.push(which.place(0).error("bad_selector", e)),
+        };
+        let defaults = self.defaults.clone();
+        let mut hit = false;
+        for rule in self.rules.iter_mut().filter(|rule| selector.selects(rule)) {
+            hit = true;
+            if let Some(defaults) = defaults.get(rule.phase).filter(|_| draft.block) {
+                rule.disruptive = defaults.disruptive;
+            }
+            rule.disruptive = draft.disruptive.unwrap_or(rule.disruptive);
+            rule.status = draft.status.unwrap_or(rule.status);
+            rule.log = draft.log.unwrap_or(rule.log);
+            rule.severity = draft.severity.or(rule.severity);
+            rule.message = draft.message.clone().or_else(|| rule.message.take());
+            rule.data = draft.data.clone().or_else(|| rule.data.take());
+            if !draft.tags.is_empty() {
+                rule.tags = rule.tags.iter().chain(&draft.tags).cloned().collect();
+            }
+        }
+        if !hit {
+            let message = "no rule above is selected by this";
+            self.found
+                .push(which.place(0).warning("exclusion_matches_nothing", message));
+        }
+    }
+
     fn head(&mut self, draft: Draft, link: Link, phase: usize, defaults: &Defaults, place: Place) -> Rule {
         let id = draft.id.unwrap_or(0);
         if id == 0 {
@@ -234,6 +320,14 @@ impl Builder<'_> {
     /// One target, or two where a SecLang name stands for two variables (`XML`).
     pub(super) fn targets_of(&mut self, raw: &RawTarget) -> Vec<Target> {
         let Some(var) = Var::named(&raw.name) else {
+            if let Some((_, why)) = REFUSED
+                .iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case(&raw.name))
+            {
+                let message = format!("`{}` is refused: {why}", raw.name);
+                self.found.push(raw.place.error("refused_variable", message));
+                return Vec::new();
+            }
             let hint = nearest(&raw.name, TABLE.iter().map(|(name, _)| *name));
             self.found.push(raw.place.error_hint(
                 "unknown_variable",
@@ -311,6 +405,13 @@ impl Builder<'_> {
             Err(Some(e)) => self
                 .found
                 .push(place.error("bad_operator", format!("@{name}: {e}"))),
+            Err(None) if operators::refused(name).is_some() => self.found.push(place.error(
+                "refused_operator",
+                format!(
+                    "`@{name}` is refused: {}",
+                    operators::refused(name).unwrap_or_default()
+                ),
+            )),
             Err(None) => self.found.push(place.error_hint(
                 "unknown_operator",
                 format!("unknown operator `@{name}`"),
@@ -385,6 +486,12 @@ impl Builder<'_> {
                 "collection_not_persistent",
                 "persistent collections are not supported: this action has no effect",
             )),
+            lower if REFUSED_ACTIONS.iter().any(|(name, _)| *name == lower) => {
+                let why = REFUSED_ACTIONS.iter().find(|(name, _)| *name == lower);
+                let why = why.map(|(_, why)| *why).unwrap_or_default();
+                let message = format!("`{}` is refused: {why}", action.name);
+                self.found.push(action.place.error("refused_action", message));
+            }
             _ => self.found.push(action.place.error_hint(
                 "unknown_action",
                 format!("unknown or unsupported action `{}`", action.name),
@@ -460,6 +567,8 @@ impl Builder<'_> {
                 let known = ["URLENCODED", "MULTIPART", "JSON", "XML"];
                 Effect::BodyProcessor((*known.iter().find(|k| k.eq_ignore_ascii_case(value))?).to_owned())
             }
+            "requestbodyaccess" => Effect::RequestBodyAccess(switch(value)?),
+            "responsebodyaccess" => Effect::ResponseBodyAccess(switch(value)?),
             "forcerequestbodyvariable" => Effect::ForceRequestBody(value.eq_ignore_ascii_case("on")),
             // There is no audit log of its own to switch.
             "auditengine" | "auditlogparts" => return Some(()),
@@ -508,6 +617,14 @@ fn phase(text: &str) -> Option<usize> {
         "3" => Some(2),
         "4" | "response" => Some(3),
         "5" | "logging" => Some(4),
+        _ => None,
+    }
+}
+
+fn switch(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "on" => Some(true),
+        "off" => Some(false),
         _ => None,
     }
 }

@@ -64,7 +64,15 @@ fn made() -> u64 {
         Var::ServerAddr,
         Var::ServerPort,
         Var::UniqueId,
+        Var::Time,
+        Var::TimeDay,
         Var::TimeEpoch,
+        Var::TimeHour,
+        Var::TimeMin,
+        Var::TimeMon,
+        Var::TimeSec,
+        Var::TimeWday,
+        Var::TimeYear,
     ];
     all.iter().fold(0, |bits, var| bits | 1 << (*var as u64))
 }

@@ -15,6 +15,9 @@ use crate::bits::Bits;
 use crate::compile::{BASE, PhaseTable, SourceGroup};
 use crate::filter::Filter;
 
+/// So many operators are run on a long value without asking the filter: looking for what they need would take longer.
+const FEW: u32 = 2;
+
 impl Transaction {
     pub(super) fn active(&mut self, rules: View<'_>, table: &PhaseTable, phase: usize) -> Bits {
         let mut active = table.always.clone();
@@ -53,8 +56,11 @@ impl Transaction {
         ids.clear();
         self.source_values(rules, source, &mut ids);
         let mut triggered = 0;
+        self.triggers.clear();
         for id in &ids {
-            triggered |= self.store.triggered(*id);
+            let own = self.store.triggered(*id);
+            triggered |= own;
+            self.triggers.push(own);
             self.store
                 .add_candidates(filter, which, *id, &source.operators, found);
         }
@@ -65,7 +71,11 @@ impl Transaction {
             if chain.mask & triggered == 0 || !operators.meets(live) {
                 continue;
             }
-            for id in &ids {
+            let few = operators.common(live) <= FEW;
+            for (at, id) in ids.iter().enumerate() {
+                if self.triggers.get(at).is_none_or(|own| chain.mask & own == 0) {
+                    continue;
+                }
                 let mut value = *id;
                 for row in &chain.rows {
                     let next = self.store.transform(value, *row, false);
@@ -74,7 +84,12 @@ impl Transaction {
                     }
                     value = next;
                 }
-                if value != *id {
+                if value == *id {
+                    continue;
+                }
+                if few && self.store.is_long(value) && !self.store.has_mask(which, value) {
+                    found.absorb(operators);
+                } else {
                     self.store.add_candidates(filter, which, value, operators, found);
                 }
             }

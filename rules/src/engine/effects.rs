@@ -7,6 +7,7 @@ use super::store::Id;
 use super::{RuleMatch, Transaction, View};
 use crate::compile::{Change, Effect, Macro, Part, Rule};
 use crate::operators::integer;
+use crate::transformations::TABLE;
 use crate::variables::Var;
 
 /// Longest value or expanded text kept in a log record, in bytes.
@@ -16,7 +17,7 @@ const LOG_TEXT_MAX: usize = 2048;
 impl Transaction {
     /// Expands a text; what is not set is empty.
     pub(super) fn expand(&mut self, rules: View<'_>, text: &Macro) -> Vec<u8> {
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(64);
         for part in &text.parts {
             match part {
                 Part::Literal(literal) => out.extend_from_slice(literal),
@@ -82,6 +83,11 @@ impl Transaction {
                 self.store.set(Var::ReqbodyProcessor, name.as_bytes());
             }
             Effect::ForceRequestBody(on) => self.force_body = *on,
+            Effect::RequestBodyAccess(on) => self.body_access = *on,
+            Effect::ResponseBodyAccess(on) => {
+                self.response_access = *on;
+                self.response_inspected &= *on;
+            }
             Effect::RemoveRules(which) => {
                 if let Some(selected) = rules.program.selections.get(*which) {
                     for (removed, selected) in self.removed.iter_mut().zip(selected) {
@@ -162,9 +168,21 @@ impl Transaction {
             phase: u8::try_from(rule.phase + 1).unwrap_or(5),
             variable: String::from_utf8_lossy(&variable).into_owned(),
             value: String::from_utf8_lossy(value.get(..LOG_VALUE_MAX).unwrap_or(value)).into_owned(),
+            transformations: transformations(rules, rule),
             file: Arc::clone(&rule.file),
             line: rule.line,
         };
         self.matches.push(record);
     }
+}
+
+/// The names of the transformations of a rule's last link.
+fn transformations(rules: View<'_>, rule: &Rule) -> Vec<&'static str> {
+    let chain = rule.links.last().map_or(0, |link| usize::from(link.chain));
+    let rows = rules.program.chains.get(chain).map(|chain| chain.rows.as_slice());
+    let names = rows
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|row| TABLE.get(usize::from(*row)));
+    names.map(|transformation| transformation.name).collect()
 }

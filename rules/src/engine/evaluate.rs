@@ -268,6 +268,9 @@ impl Transaction {
         let Some(filter) = rules.program.filters.get(which) else {
             return true;
         };
+        if self.store.is_long(value) && !self.store.has_mask(which, value) {
+            return true;
+        }
         let mask = self.store.mask(filter, which, value);
         mask.get(bit / 64).is_none_or(|word| word >> (bit % 64) & 1 == 1)
     }

@@ -48,6 +48,7 @@ pub(crate) fn stored(var: Var) -> (&'static [Var], bool) {
         }
         Var::Files => (&[Var::Files], false),
         Var::FilesNames => (&[Var::FilesNames], false),
+        Var::FilesSizes => (&[Var::FilesSizes], false),
         Var::MultipartPartHeaders => (&[Var::MultipartPartHeaders], false),
         Var::XmlText => (&[Var::XmlText], false),
         Var::XmlAttributes => (&[Var::XmlAttributes], false),
@@ -201,8 +202,7 @@ impl Transaction {
             Var::ServerAddr => connection.server.to_string(),
             Var::ServerPort => connection.server_port.to_string(),
             Var::UniqueId => format!("{:032x}", self.unique_id),
-            Var::TimeEpoch => (self.now_unix_ms / 1000).to_string(),
-            _ => return None,
+            _ => super::time::text(var, self.now_unix_ms)?,
         };
         self.store.set(var, text.as_bytes());
         self.store.scalar(var)

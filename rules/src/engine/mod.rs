@@ -6,6 +6,7 @@ mod evaluate;
 mod items;
 mod request;
 mod store;
+mod time;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -121,8 +122,10 @@ pub struct RuleMatch {
     pub phase: u8,
     /// The variable that matched last, as `ARGS:name`.
     pub variable: String,
-    /// Its value, at most 256 bytes.
+    /// Its value after the transformations, at most 256 bytes.
     pub value: String,
+    /// The transformations of the rule that matched last.
+    pub transformations: Vec<&'static str>,
     /// The rule's file.
     pub file: Arc<PathBuf>,
     /// The rule's line.
@@ -167,6 +170,7 @@ pub struct Transaction {
     new_hits: Vec<Item>,
     items: Vec<Item>,
     ids: Vec<Id>,
+    triggers: Vec<u64>,
     pub(crate) mode: EngineMode,
     pub(crate) matches: Vec<RuleMatch>,
     pub(crate) exceeded: bool,
@@ -175,6 +179,9 @@ pub struct Transaction {
     excluded: Vec<([Bits; PROGRAMS], Arc<Target>)>,
     pub(crate) processor: Option<String>,
     pub(crate) force_body: bool,
+    /// Whether bodies are read, from the settings or by `ctl`.
+    body_access: bool,
+    response_access: bool,
     pub(crate) content_type: Vec<u8>,
     pub(crate) response_inspected: bool,
     /// The verdict once a rule gave one; later phases but the last are skipped.

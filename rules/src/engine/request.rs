@@ -28,6 +28,7 @@ impl Transaction {
             (EngineMode::On, Mode::DetectOnly) => EngineMode::DetectionOnly,
             (mode, _) => mode,
         };
+        let (body_access, response_access) = (rules.settings.request_body, rules.settings.response_body);
         Self {
             rules,
             store,
@@ -42,6 +43,7 @@ impl Transaction {
             new_hits: Vec::new(),
             items: Vec::new(),
             ids: Vec::new(),
+            triggers: Vec::new(),
             mode,
             matches: Vec::new(),
             exceeded: false,
@@ -49,6 +51,8 @@ impl Transaction {
             excluded: Vec::new(),
             processor: None,
             force_body: false,
+            body_access,
+            response_access,
             content_type: Vec::new(),
             response_inspected: false,
             ended: None,
@@ -113,7 +117,7 @@ impl Transaction {
 
     /// Takes the whole request body (empty when there is none), reads it by its type and runs phase 2.
     pub fn request_body(&mut self, body: &[u8]) -> Verdict {
-        if self.mode != EngineMode::Off && self.rules.settings.request_body && self.ended.is_none() {
+        if self.mode != EngineMode::Off && self.body_access && self.ended.is_none() {
             self.read_body(body);
         }
         self.run(1)
@@ -196,7 +200,7 @@ impl Transaction {
                 let kind = media_type(value);
                 let settings = &self.rules.settings;
                 self.response_inspected =
-                    settings.response_body && settings.response_types.iter().any(|t| t.as_bytes() == kind);
+                    self.response_access && settings.response_types.iter().any(|t| t.as_bytes() == kind);
             } else if name.eq_ignore_ascii_case(b"content-length") {
                 self.store.set(Var::ResponseContentLength, value);
             }

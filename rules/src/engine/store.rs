@@ -24,6 +24,8 @@ pub(super) struct Entry {
 
 /// Filters a transaction may ask: for requests and for responses.
 const FILTERS: usize = 2;
+/// Bytes beyond which a value is long.
+const LONG: u32 = 256;
 /// Not computed yet.
 const UNKNOWN: u32 = u32::MAX;
 
@@ -208,7 +210,7 @@ impl Store {
     }
 
     pub(super) fn set(&mut self, var: Var, value: &[u8]) {
-        let id = self.add(value);
+        let id = self.intern(value);
         self.set_id(var, id);
     }
 
@@ -399,6 +401,17 @@ impl Store {
             self.bytes.truncate(from);
             id
         }
+    }
+
+    /// Whether a value is so long that the filter is only asked about it for many operators at once.
+    pub(super) fn is_long(&self, id: Id) -> bool {
+        self.values.get(id as usize).is_some_and(|v| v.length > LONG)
+    }
+
+    /// Whether the filter was asked about a value.
+    pub(super) fn has_mask(&self, which: usize, id: Id) -> bool {
+        let masks = self.values.get(id as usize).map(|v| v.masks);
+        masks.is_some_and(|masks| masks.get(which).is_some_and(|at| *at != UNKNOWN))
     }
 
     /// The mask of the operators that may match a value.

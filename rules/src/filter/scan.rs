@@ -146,7 +146,7 @@ pub(super) struct Strings {
     starts: Vec<u32>,
     keys: Vec<Key>,
     /// Per class of two bytes: one more than the index of the first string of two bytes in `pair_keys`.
-    pairs: Vec<u16>,
+    pairs: Option<Box<[u16; PAIRS]>>,
     pair_keys: Vec<Key>,
     text: Vec<u8>,
     effects: Vec<Effect>,
@@ -198,7 +198,6 @@ impl Strings {
             let class = key.iter().fold(0, |class, b| class << CLASS_BITS | class_of(*b));
             if key.len() == 2 {
                 pairs.push((class, made));
-                (0..TRIPLES / PAIRS).for_each(|before| all.mark(before * PAIRS + class));
             } else {
                 all.keys.push(made);
                 all.mark(class);
@@ -221,18 +220,16 @@ impl Strings {
     }
 
     fn add_pairs(&mut self, mut pairs: Vec<(usize, Key)>) {
-        if pairs.is_empty() {
-            return;
-        }
-        self.pairs = vec![0; PAIRS];
+        let mut firsts = Box::new([0; PAIRS]);
         pairs.sort_by_key(|(class, _)| *class);
         for (class, key) in pairs {
             self.pair_keys.push(key);
             let number = u16::try_from(self.pair_keys.len()).unwrap_or(u16::MAX);
-            if let Some(first) = self.pairs.get_mut(class).filter(|first| **first == 0) {
+            if let Some(first) = firsts.get_mut(class).filter(|first| **first == 0) {
                 *first = number;
             }
         }
+        self.pairs = Some(firsts);
     }
 
     fn mark(&mut self, class: usize) {
@@ -249,49 +246,58 @@ impl Strings {
     /// Calls `satisfy` for every effect of every string in the value, perhaps more than once. `seen` has a bit per string
     /// for those that were found, or is empty.
     pub(super) fn find(&self, value: &[u8], seen: &mut [u64], satisfy: &mut impl FnMut(&Effect)) {
-        let Some(hit) = &self.hit else { return };
+        let (Some(hit), Some(pairs)) = (&self.hit, &self.pairs) else {
+            return;
+        };
         let mut class = 0_usize;
         for (at, byte) in value.iter().enumerate() {
             class = (class << CLASS_BITS | class_of(*byte)) % TRIPLES;
-            if hit
-                .get(class / 64)
-                .is_some_and(|word| word >> (class % 64) & 1 == 1)
-            {
-                self.near(value, at + 1, class % PAIRS, seen, satisfy);
+            let first = pairs.get(class % PAIRS).copied().unwrap_or(0);
+            if first > 0 {
+                self.pair(value, at + 1, first, seen, satisfy);
+            }
+            let word = hit.get(class / 64).copied().unwrap_or(0);
+            if word >> (class % 64) & 1 == 1 {
+                self.triple(value, at + 1, seen, satisfy);
             }
         }
     }
 
-    /// Looks for strings whose key ends at `end`.
-    fn near(
+    /// Looks for strings of two bytes that end at `end`; the first of their class is number `first`, counted from 1.
+    fn pair(
         &self,
         value: &[u8],
         end: usize,
-        pair_class: usize,
+        first: u16,
         seen: &mut [u64],
         satisfy: &mut impl FnMut(&Effect),
     ) {
-        let last = value.get(end.saturating_sub(3)..end).unwrap_or_default();
-        let key = last
-            .iter()
-            .fold(0, |all, b| all << 8 | u32::from(b.to_ascii_lowercase()));
-        if last.len() == 3 {
-            self.compare(value, end, key, seen, satisfy);
-        }
-        let first = self.pairs.get(pair_class).copied().filter(|first| *first > 0);
-        if let Some(first) = first.filter(|_| last.len() >= 2) {
-            // Classes hold few pairs, one behind the other; a pair of another class ends them.
-            let class =
-                |key: &Key| class_of((key.bytes >> 8) as u8) << CLASS_BITS | class_of(key.bytes as u8);
-            for (number, pair) in self.pair_keys.iter().enumerate().skip(usize::from(first) - 1) {
-                if class(pair) != pair_class {
-                    break;
-                }
+        let Some([a, b]) = end.checked_sub(2).and_then(|from| value.get(from..end)) else {
+            return;
+        };
+        let bytes = u32::from(a.to_ascii_lowercase()) << 8 | u32::from(b.to_ascii_lowercase());
+        // Classes hold few pairs, one behind the other; a pair of another class ends them.
+        let class = |bytes: u32| class_of((bytes >> 8) as u8) << CLASS_BITS | class_of(bytes as u8);
+        let own = class(bytes);
+        for (number, pair) in self.pair_keys.iter().enumerate().skip(usize::from(first) - 1) {
+            if pair.bytes == bytes {
                 let number = self.keys.len() + number;
-                if pair.bytes == key & 0xFFFF && !is_seen(seen, number) {
+                if !is_seen(seen, number) {
                     self.satisfy(pair, number, seen, satisfy);
                 }
+                return;
             }
+            if class(pair.bytes) != own {
+                return;
+            }
+        }
+    }
+
+    /// Looks for longer strings whose key ends at `end`.
+    fn triple(&self, value: &[u8], end: usize, seen: &mut [u64], satisfy: &mut impl FnMut(&Effect)) {
+        if let Some(last) = end.checked_sub(3).and_then(|from| value.get(from..end)) {
+            let lower = last.iter().map(|b| u32::from(b.to_ascii_lowercase()));
+            self.compare(value, end, lower.fold(0, |all, b| all << 8 | b), seen, satisfy);
         }
     }
 

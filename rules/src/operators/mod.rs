@@ -49,6 +49,8 @@ pub(crate) enum Operator {
     Always,
     Never,
     Rx(Regex),
+    /// `@rx ^.*$`: every value, as a whole.
+    Whole,
     Phrases(AhoCorasick),
     Verify(verify::Number, Regex),
     Number(Order, Macro),
@@ -93,6 +95,33 @@ pub(crate) const NAMES: &[&str] = &[
     "verifySVNR",
     "within",
 ];
+
+/// Operators that other engines have and Weir refuses, and why.
+const REFUSED: &[(&str, &str)] = &[
+    ("fuzzyHash", "there is no store of hashes"),
+    ("geoLookup", "countries are decided by the proxy's geo settings"),
+    ("gsbLookup", "a request does not wait for another service"),
+    ("inspectFile", "rules do not start programs"),
+    (
+        "rbl",
+        "a request does not wait for another service; use `@ipMatchFromFile`",
+    ),
+    ("rsub", "bodies are not rewritten by rules"),
+    ("rxGlobal", "use `@rx`: it finds whether, and captures the first"),
+    ("validateDTD", "document types are refused by the XML parser"),
+    ("validateHash", "there is no hash engine"),
+    (
+        "validateNid",
+        "use `@verifyCC`, `@verifyCPF`, `@verifySSN`, `@verifySVNR`, or `@rx`",
+    ),
+    ("validateSchema", "there is no schema validator"),
+];
+
+/// Why an operator is refused, if it is.
+pub(crate) fn refused(name: &str) -> Option<&'static str> {
+    let found = REFUSED.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+    found.map(|(_, why)| *why)
+}
 
 /// A regex of SecLang: bytes, no Unicode, dot matches line ends, `$` only at the end.
 pub(crate) fn regex(pattern: &str) -> Result<Regex, String> {
@@ -176,6 +205,11 @@ fn phrases(words: &[Vec<u8>]) -> Result<Built, String> {
     })
 }
 
+/// Whether a pattern can match at all: `[^\x00-\xff]` and the like cannot.
+fn can_match(hir: &Hir) -> bool {
+    hir.properties().minimum_len().is_some()
+}
+
 /// An operator, and what values that match it must hold, if that is known.
 #[derive(Debug)]
 pub(crate) struct Built {
@@ -248,7 +282,12 @@ pub(crate) fn build(
     match name.as_str() {
         "unconditionalmatch" => Ok(Operator::Always.into()),
         "nomatch" => Ok(Operator::Never.into()),
+        // Rules capture whole values with this pattern, one by one.
+        "rx" if argument == "^.*$" => Ok(Operator::Whole.into()),
         "rx" => parse_regex(argument).and_then(|hir| {
+            if !can_match(&hir) {
+                return Err("the pattern can never match".to_owned());
+            }
             Ok(Built {
                 need: Some(filter::of_hir(&hir)),
                 operator: Operator::Rx(compile(&hir)?),
@@ -375,6 +414,12 @@ impl Operator {
                 None => regex.is_match(value),
                 Some(captures) => rx_captures(regex, value, captures),
             },
+            Self::Whole => {
+                if let Some(captures) = captures {
+                    captures.groups.push(Some((0, value.len())));
+                }
+                true
+            }
             Self::Phrases(automaton) => match automaton.find(value) {
                 None => false,
                 Some(found) => {
