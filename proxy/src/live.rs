@@ -315,10 +315,11 @@ impl Build<'_> {
             }
         };
         // Connections made with another encryption must not be used again.
-        let kept = old.filter(|old| {
+        let kept = old.is_some_and(|old| {
             old.pool.tls == pool.tls && old.pool.protocol == pool.protocol && pool.tls.is_none()
         });
-        let endpoints = crate::upstream::resolve::endpoints(pool, kept.map(|old| old.endpoints.load_full()));
+        let known = old.map(|old| old.endpoints.load_full());
+        let endpoints = crate::upstream::resolve::endpoints(pool, known, kept);
         Some(Arc::new(PoolState {
             endpoints: ArcSwap::from_pointee(endpoints),
             cursor: std::sync::atomic::AtomicUsize::new(0),

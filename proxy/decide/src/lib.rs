@@ -8,6 +8,7 @@ pub mod guard;
 pub mod h2_frames;
 pub mod health;
 pub mod limit;
+pub mod outlier;
 pub mod path;
 pub mod pipeline;
 pub mod policy;

@@ -32,6 +32,14 @@ impl Refusal {
         }
     }
 
+    /// As [`Self::new`], and the client may come again in 1 to 3 s: those that were turned away together spread.
+    pub fn later(code: RefusalCode, random: u64) -> Self {
+        Self {
+            retry_after_s: Some(1 + random % 3),
+            ..Self::new(code)
+        }
+    }
+
     /// As [`Self::new`], on the heap: results of stages stay small.
     pub fn boxed(code: RefusalCode) -> Box<Self> {
         Box::new(Self::new(code))

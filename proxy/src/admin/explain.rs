@@ -9,6 +9,7 @@ use bytes::BytesMut;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use weir_decide::limit::{Admission, Check};
+use weir_decide::outlier::Cause;
 use weir_decide::path;
 use weir_decide::pipeline::{self, Moment, Observer};
 use weir_decide::refuse::Refusal;
@@ -268,7 +269,9 @@ fn upstream(pool: &PoolState) -> Value {
             json!({
                 "address": endpoint.address,
                 "weight": endpoint.endpoint.weight,
-                "healthy": endpoint.healthy.load(Ordering::Relaxed),
+                "healthy": endpoint.takes_requests(),
+                "check": endpoint.healthy.load(Ordering::Relaxed),
+                "ejected": endpoint.watch.with(|record, _| record.ejected().map(Cause::as_str)),
                 "in_flight": endpoint.in_flight.load(Ordering::Relaxed),
             })
         })

@@ -14,9 +14,12 @@ use super::serve::Stop;
 use crate::downstream::Downstream;
 use crate::listen::watchdog::Watchdog;
 use crate::telemetry::Tally;
-use crate::upstream::pool::{EndpointState, InFlight};
+use crate::upstream::pool::{Choice, InFlight};
 use crate::upstream::{ResponseMessage, UpstreamFault, connect, h1::H1Exchange, h2};
 use crate::{clock, random};
+
+/// Moves from endpoints that cannot be connected to, before the number and the budget of retries count.
+const MOVES_MAX: u8 = 16;
 
 /// An upstream that answered.
 pub(crate) struct Answer {
@@ -37,17 +40,15 @@ pub(crate) struct Attempts<'a> {
 struct TryFault {
     stop: Stop,
     written: bool,
-    endpoint: Option<usize>,
     reused: bool,
 }
 
 impl TryFault {
     /// Before any byte was written.
-    fn early(stop: Stop, endpoint: Option<usize>) -> Self {
+    fn early(stop: Stop) -> Self {
         Self {
             stop,
             written: false,
-            endpoint,
             reused: false,
         }
     }
@@ -69,11 +70,15 @@ impl Attempts<'_> {
         let retry = &pool.pool.retry;
         pool.budget.record_request(clock::recent_ns());
         let connect_by = clock::recent() + pool.pool.connect_total_timeout;
-        let mut tried = None;
-        let mut attempt_no: u8 = 0;
+        let mut choice = pool.pick(None, random::next());
+        let (mut attempt_no, mut moves): (u8, u8) = (0, 0);
         loop {
+            let Some(chosen) = choice else {
+                return Err(Stop::later(RefusalCode::NoHealthyUpstream));
+            };
+            let tried = chosen.index;
             let fault = match self
-                .attempt(tried, connect_by, upload, down, watchdog, tally)
+                .attempt(&chosen, connect_by, upload, down, watchdog, tally)
                 .await
             {
                 Ok(answer) => return Ok(answer),
@@ -82,8 +87,12 @@ impl Attempts<'_> {
             let Stop::Upstream(kind) = fault.stop else {
                 return Err(fault.stop);
             };
-            tried = fault.endpoint;
             tally.upstream_failed(pool, kind);
+            // A pooled connection that the origin had closed, or on which it sent more than its last answer, says nothing
+            // about this request: no budget, no wait.
+            let left_over = matches!(kind, UpstreamFault::Reset | UpstreamFault::Protocol);
+            let stale = kind == UpstreamFault::Left || (fault.reused && left_over);
+            pool.failed(&chosen.endpoint, kind, stale);
             let may = may_retry(&Attempt {
                 method: self.forwarding.request.method(),
                 written_any: fault.written,
@@ -99,21 +108,27 @@ impl Attempts<'_> {
             // Waiting for the same endpoint once more would only make the client wait twice as long.
             let waited = kind == UpstreamFault::Timeout && pool.endpoints.load().len() < 2;
             let invalid = kind == UpstreamFault::Protocol && !fault.reused;
-            if !may || waited || invalid || attempt_no >= retry.retries_max {
+            if !may || waited || invalid || retry.retries_max == 0 {
                 return Err(Stop::Upstream(kind));
             }
-            // A pooled connection that the origin had closed, or on which it sent more than its last answer, says nothing
-            // about this request: no budget, no wait.
-            let left_over = matches!(kind, UpstreamFault::Reset | UpstreamFault::Protocol);
-            let stale = kind == UpstreamFault::Left || (fault.reused && left_over);
-            if !stale {
-                if !pool.budget.try_retry(clock::recent_ns()) {
-                    return Err(Stop::Upstream(kind));
+            choice = pool.pick(Some(tried), random::next());
+            let moved = !fault.written && choice.as_ref().is_some_and(|next| next.is_open_beside(tried));
+            if moved && moves < MOVES_MAX {
+                // Each such move has taken an endpoint out of the choice.
+                moves += 1;
+            } else if attempt_no >= retry.retries_max {
+                return Err(Stop::Upstream(kind));
+            } else {
+                let trusted = choice.as_ref().is_some_and(|next| next.is_trusted_beside(tried));
+                if !stale && !(trusted && kind != UpstreamFault::Timeout) {
+                    if !pool.budget.try_retry(clock::recent_ns()) {
+                        return Err(Stop::Upstream(kind));
+                    }
+                    let wait = backoff(retry.backoff_base, retry.backoff_max, attempt_no, random::next());
+                    tokio::time::sleep(wait).await;
                 }
-                let wait = backoff(retry.backoff_base, retry.backoff_max, attempt_no, random::next());
-                tokio::time::sleep(wait).await;
+                attempt_no += 1;
             }
-            attempt_no += 1;
             tally.retried(pool);
         }
     }
@@ -123,38 +138,34 @@ impl Attempts<'_> {
             .is_some_and(|deadline| clock::recent_tokio() >= deadline)
     }
 
-    /// One try; `tried` is the endpoint that just failed.
+    /// One try.
     async fn attempt<D: Downstream>(
         &self,
-        tried: Option<usize>,
+        chosen: &Choice,
         connect_by: Instant,
         upload: &mut Upload,
         down: &mut D,
         watchdog: &mut Watchdog,
         tally: &mut Tally<'_>,
     ) -> Result<Answer, TryFault> {
-        let pool = self.forwarding.pool;
-        let Some((index, endpoint)) = pool.pick(tried, random::next()) else {
-            return Err(TryFault::early(
-                Stop::refuse(RefusalCode::NoHealthyUpstream),
-                None,
-            ));
-        };
-        tally.tried(endpoint.address);
-        let in_flight = InFlight::enter(&endpoint);
-        let (mut exchange, reused) = match self.open(&endpoint, connect_by, upload).await {
+        tally.tried(chosen.endpoint.address);
+        let in_flight = InFlight::enter(&chosen.endpoint);
+        let (mut exchange, reused) = match self.open(chosen, connect_by, upload).await {
             Ok(opened) => opened,
-            Err(fault) => return Err(TryFault::early(Stop::Upstream(fault), Some(index))),
+            Err(fault) => return Err(TryFault::early(Stop::Upstream(fault))),
         };
         tally.connected();
         self.queue_body(&mut exchange);
         let head = self.final_head(&mut exchange, upload, down, watchdog).await;
         match head {
-            Ok(head) => Ok(Answer {
-                exchange,
-                in_flight,
-                head,
-            }),
+            Ok(head) => {
+                self.forwarding.pool.answered(&chosen.endpoint, head.status);
+                Ok(Answer {
+                    exchange,
+                    in_flight,
+                    head,
+                })
+            }
             Err(stop) => {
                 if matches!(stop, Stop::Upstream(UpstreamFault::Timeout)) {
                     exchange.retire();
@@ -162,7 +173,6 @@ impl Attempts<'_> {
                 Err(TryFault {
                     stop,
                     written: exchange.written_any(),
-                    endpoint: Some(index),
                     reused,
                 })
             }
@@ -215,15 +225,15 @@ impl Attempts<'_> {
 
     async fn open(
         &self,
-        endpoint: &EndpointState,
+        chosen: &Choice,
         connect_by: Instant,
         upload: &Upload,
     ) -> Result<(Exchange, bool), UpstreamFault> {
-        let pool = self.forwarding.pool;
+        let (pool, endpoint) = (self.forwarding.pool, &*chosen.endpoint);
         let left = connect_by.saturating_duration_since(clock::recent());
         let wait = pool.pool.connect_timeout.min(left);
         if pool.speaks_h2() {
-            return timeout(wait, Box::pin(self.open_h2(endpoint, wait, upload)))
+            return timeout(wait, Box::pin(self.open_h2(chosen, wait, upload)))
                 .await
                 .unwrap_or(Err(UpstreamFault::ConnectTimeout))
                 .map(|exchange| (Exchange::H2(Box::new(exchange)), false));
@@ -234,8 +244,12 @@ impl Attempts<'_> {
             Some(stream) => (stream, true),
             // Boxed: rare, and large beside what a request on a warm connection needs.
             None => {
+                let guard = endpoint.watch.connecting();
+                let wait = chosen.connect_patience(wait);
                 let connecting = connect::connect(endpoint.address, wait, pool.tls());
-                (Box::pin(connecting).await?, false)
+                let stream = Box::pin(connecting).await?;
+                guard.succeeded();
+                (stream, false)
             }
         };
         let exchange = H1Exchange::new(stream, head, chunked);
@@ -244,17 +258,21 @@ impl Attempts<'_> {
 
     async fn open_h2(
         &self,
-        endpoint: &EndpointState,
+        chosen: &Choice,
         wait: Duration,
         upload: &Upload,
     ) -> Result<h2::H2Exchange, UpstreamFault> {
-        let pool = self.forwarding.pool;
+        let (pool, endpoint) = (self.forwarding.pool, &*chosen.endpoint);
         let request =
             outgoing::h2_request(self.forwarding, pool.tls().is_some()).ok_or(UpstreamFault::Protocol)?;
         let end = !upload.open && self.held.is_none_or(|held| held.bytes.is_empty());
         let connect = async || {
+            let guard = endpoint.watch.connecting();
+            let wait = chosen.connect_patience(wait);
             let stream = connect::connect(endpoint.address, wait, pool.tls()).await?;
-            h2::handshake(stream).await
+            let connection = h2::handshake(stream).await?;
+            guard.succeeded();
+            Ok(connection)
         };
         loop {
             let place = endpoint.h2.take(pool.pool.idle_connections_max, connect).await?;

@@ -17,6 +17,7 @@ use super::{respond, retry, upgrade};
 use crate::downstream::Downstream;
 use crate::listen::watchdog::Watchdog;
 use crate::live::{ClearedRequest, Live, TenantLive};
+use crate::random;
 use crate::telemetry::Tally;
 use crate::upstream::pool::{InFlight, PoolState};
 use crate::upstream::{ResponseMessage, UpstreamFault};
@@ -35,6 +36,11 @@ pub(crate) enum Stop {
 impl Stop {
     pub(crate) fn refuse(code: RefusalCode) -> Self {
         Self::Refuse(Refusal::boxed(code))
+    }
+
+    /// Refuses for want of an upstream, and says when to come again.
+    pub(crate) fn later(code: RefusalCode) -> Self {
+        Self::Refuse(Box::new(Refusal::later(code, random::next())))
     }
 }
 
@@ -223,6 +229,9 @@ impl<D: Downstream> Serving<'_, D> {
                 return;
             }
             Stop::Refuse(refusal) => *refusal,
+            Stop::Upstream(fault @ (UpstreamFault::Connect | UpstreamFault::ConnectTimeout)) => {
+                Refusal::later(fault.code(), random::next())
+            }
             Stop::Upstream(fault) => Refusal::new(fault.code()),
         };
         self.tally.refused(&refusal);

@@ -7,6 +7,7 @@ use prometheus::{
     Counter, CounterVec, Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
     IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+use weir_decide::outlier::Cause;
 use weir_schema::codes::RefusalCode;
 use weir_schema::telemetry::names::{self, Metric};
 use weir_schema::telemetry::record::{Outcome, Protocol, RequestRecord};
@@ -52,6 +53,7 @@ pub(crate) struct Metrics {
     stages: [Histogram; 3],
     pub(crate) handshakes: IntCounterVec,
     upstream_requests: IntCounterVec,
+    upstream_ejections: IntCounterVec,
     upstream_retries: IntCounterVec,
     pub(crate) upstream_healthy: IntGaugeVec,
     pub(crate) quarantined: IntGauge,
@@ -124,6 +126,7 @@ impl Metrics {
             stages: STAGES.map(|stage| stages.with_label_values(&[stage])),
             handshakes: register!(counter(&names::TLS_HANDSHAKES)?),
             upstream_requests: register!(counter(&names::UPSTREAM_REQUESTS)?),
+            upstream_ejections: register!(counter(&names::UPSTREAM_EJECTIONS)?),
             upstream_retries: register!(counter(&names::UPSTREAM_RETRIES)?),
             upstream_healthy: register!(IntGaugeVec::new(
                 opts(&names::UPSTREAM_HEALTHY),
@@ -197,6 +200,8 @@ impl Metrics {
         PoolMetrics {
             id: id.to_owned(),
             requests: self.upstream_requests.clone(),
+            ejections: Cause::ALL
+                .map(|cause| self.upstream_ejections.with_label_values(&[id, cause.as_str()])),
             retries: self.upstream_retries.with_label_values(&[id]),
         }
     }
@@ -295,10 +300,19 @@ impl TenantMetrics {
 pub(crate) struct PoolMetrics {
     id: String,
     requests: IntCounterVec,
+    ejections: [IntCounter; Cause::ALL.len()],
     pub(crate) retries: IntCounter,
 }
 
 impl PoolMetrics {
+    /// Counts an endpoint that was taken out of the choice.
+    pub(crate) fn ejected(&self, cause: Cause) {
+        let own = Cause::ALL.iter().zip(&self.ejections);
+        for (_, counter) in own.filter(|(known, _)| **known == cause) {
+            counter.inc();
+        }
+    }
+
     /// Counts a failed try.
     pub(crate) fn failed(&self, fault: UpstreamFault) {
         self.requests

@@ -4,6 +4,7 @@ pub(crate) mod connect;
 pub(crate) mod h1;
 pub(crate) mod h2;
 pub(crate) mod h2_pool;
+pub(crate) mod outlier;
 pub(crate) mod pool;
 pub(crate) mod probe;
 pub(crate) mod resolve;

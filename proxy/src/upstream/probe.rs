@@ -1,4 +1,4 @@
-//! Active checks, sweeping of idle connections, and resolving names again: one background task.
+//! Active checks, connections to dead endpoints, sweeping of idle connections, and resolving names again: one background task.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 use weir_decide::health::Health;
+use weir_decide::outlier::Outlier;
 use weir_schema::config::checked::HealthCheck;
 use weir_schema::ids::PoolId;
 
@@ -37,6 +38,7 @@ struct Watched {
 pub(crate) async fn run(shared: Arc<Shared>) {
     let mut watched: HashMap<Key, Watched> = HashMap::new();
     let mut checks: JoinSet<(Key, bool)> = JoinSet::new();
+    let mut probes: JoinSet<()> = JoinSet::new();
     let (mut swept, mut resolved) = (Instant::now(), Instant::now());
     let mut tick = tokio::time::interval(TICK);
     loop {
@@ -51,8 +53,13 @@ pub(crate) async fn run(shared: Arc<Shared>) {
                 state.health.observe(ok);
             }
         }
+        while probes.try_join_next().is_some() {}
         let mut present = HashMap::new();
         for (pool, endpoint) in all_endpoints(&live) {
+            if take_probe(&pool, &endpoint) {
+                probes.spawn(probe(Arc::clone(&pool), Arc::clone(&endpoint)));
+            }
+            publish(&shared, &pool, &endpoint);
             let Some(check) = &pool.pool.health else {
                 endpoint.healthy.store(true, Ordering::Relaxed);
                 continue;
@@ -63,7 +70,9 @@ pub(crate) async fn run(shared: Arc<Shared>) {
                 next: Instant::now(),
                 running: false,
             });
-            publish(&shared, &pool, &endpoint, &state.health);
+            endpoint
+                .healthy
+                .store(state.health.is_healthy(), Ordering::Relaxed);
             if !state.running && state.next <= Instant::now() {
                 state.running = true;
                 state.next = Instant::now() + check.interval;
@@ -93,15 +102,37 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     }
 }
 
-fn publish(shared: &Shared, pool: &PoolState, endpoint: &EndpointState, health: &Health) {
-    let healthy = health.is_healthy();
-    endpoint.healthy.store(healthy, Ordering::Relaxed);
+/// Whether a dead endpoint should be connected to again.
+fn take_probe(pool: &PoolState, endpoint: &EndpointState) -> bool {
+    let (policy, wait) = (&pool.pool.outlier, pool.pool.connect_timeout);
+    let watch = &endpoint.watch;
+    !watch.is_settled() && watch.with(|record, now_ns| record.take_probe(now_ns, policy, wait))
+}
+
+/// Connects to a dead endpoint, so that no request has to wait to find out. The next request gets the connection.
+async fn probe(pool: Arc<PoolState>, endpoint: Arc<EndpointState>) {
+    let Ok(stream) = connect(endpoint.address, pool.pool.connect_timeout, pool.tls()).await else {
+        pool.failed(&endpoint, super::UpstreamFault::Connect, false);
+        return;
+    };
+    if !pool.speaks_h2() {
+        endpoint.put_idle(stream, pool.pool.idle_connections_max);
+    }
+    endpoint.watch.with(Outlier::connected);
+}
+
+fn publish(shared: &Shared, pool: &PoolState, endpoint: &EndpointState) {
+    let takes = endpoint.takes_requests();
+    let known = if takes { 2 } else { 1 };
+    if endpoint.published.swap(known, Ordering::Relaxed) == known {
+        return;
+    }
     let address = endpoint.address.to_string();
     let gauge = shared
         .metrics
         .upstream_healthy
         .with_label_values(&[pool.pool.id.as_str(), &address]);
-    gauge.set(i64::from(healthy));
+    gauge.set(i64::from(takes));
 }
 
 fn resolve_again(pools: Vec<Arc<PoolState>>) {
@@ -113,7 +144,7 @@ fn resolve_again(pools: Vec<Arc<PoolState>>) {
                 .iter()
                 .any(|endpoint| endpoint.host.parse::<std::net::IpAddr>().is_err())
             {
-                let fresh = resolve::endpoints(&pool.pool, Some(pool.endpoints.load_full()));
+                let fresh = resolve::endpoints(&pool.pool, Some(pool.endpoints.load_full()), true);
                 pool.endpoints.store(Arc::new(fresh));
             }
         }

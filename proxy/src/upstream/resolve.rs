@@ -21,9 +21,13 @@ fn addresses(endpoint: &Endpoint) -> Vec<SocketAddr> {
         .unwrap_or_default()
 }
 
-/// States for all endpoints of a pool, those of `known` where endpoint and address are the same. Blocks while names
-/// are resolved.
-pub(crate) fn endpoints(pool: &Pool, known: Option<Arc<Vec<Arc<EndpointState>>>>) -> Vec<Arc<EndpointState>> {
+/// States for all endpoints of a pool, those of `known` where endpoint and address are the same and connections may be
+/// `kept`; what requests told of an address stays in any case. Blocks while names are resolved.
+pub(crate) fn endpoints(
+    pool: &Pool,
+    known: Option<Arc<Vec<Arc<EndpointState>>>>,
+    kept: bool,
+) -> Vec<Arc<EndpointState>> {
     let known = known.as_deref().map(Vec::as_slice).unwrap_or_default();
     let mut states = Vec::new();
     for endpoint in &pool.endpoints {
@@ -36,11 +40,11 @@ pub(crate) fn endpoints(pool: &Pool, known: Option<Arc<Vec<Arc<EndpointState>>>>
                 .collect();
         }
         for address in found {
-            let old = known
-                .iter()
-                .find(|old| old.endpoint == *endpoint && old.address == address);
-            states.push(old.map_or_else(
-                || Arc::new(EndpointState::new(endpoint.clone(), address)),
+            let old = known.iter().find(|old| old.address == address);
+            let same = old.filter(|old| kept && old.endpoint == *endpoint);
+            let watch = || old.map(|old| Arc::clone(&old.watch)).unwrap_or_default();
+            states.push(same.map_or_else(
+                || Arc::new(EndpointState::new(endpoint.clone(), address, watch())),
                 Arc::clone,
             ));
         }

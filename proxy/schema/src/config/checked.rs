@@ -270,6 +270,8 @@ pub struct Pool {
     pub idle_connections_max: u32,
     /// Retries.
     pub retry: Retry,
+    /// Passive ejection.
+    pub outlier: Ejection,
 }
 
 /// One upstream server.
@@ -346,6 +348,20 @@ pub struct Retry {
     pub backoff_base: Duration,
     /// Upper bound of any backoff.
     pub backoff_max: Duration,
+}
+
+/// Passive ejection: when what requests tell of an endpoint takes it out of the choice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Ejection {
+    /// Bad answers in a row; 0: answers never eject.
+    pub after: u32,
+    /// How long the first ejection lasts, and the time between two connections that are tried to a dead endpoint; it
+    /// doubles when an endpoint fails again soon after it came back.
+    pub base: Duration,
+    /// Longest ejection, and the time in the choice after which the next one lasts `base` again.
+    pub max: Duration,
+    /// Endpoints that may be out for bad answers, percent of the pool.
+    pub percent_max: u8,
 }
 
 /// A named set of SecLang files.

@@ -55,6 +55,7 @@ metrics! {
     TENANTS_QUARANTINED = Gauge "weir_tenants_quarantined" [] "Tenants that are set aside because their part of the configuration cannot be used.";
     TLS_HANDSHAKES = Counter "weir_tls_handshakes_total" ["listener", "result"] "TLS handshakes by result.";
     UPSTREAM_CONNECTIONS = Gauge "weir_upstream_connections" ["pool"] "Open connections to upstreams.";
+    UPSTREAM_EJECTIONS = Counter "weir_upstream_ejections_total" ["pool", "cause"] "Endpoints taken out of the choice by failed requests, by cause.";
     UPSTREAM_HEALTHY = Gauge "weir_upstream_healthy" ["pool", "endpoint"] "1 when the endpoint takes requests, else 0.";
     UPSTREAM_REQUESTS = Counter "weir_upstream_requests_total" ["pool", "result"] "Tries at upstreams by result.";
     UPSTREAM_RETRIES = Counter "weir_upstream_retries_total" ["pool"] "Tries after the first.";

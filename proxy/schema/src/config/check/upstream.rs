@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::super::checked::{Endpoint, HealthCheck, Pool, Retry, UpstreamTls};
+use super::super::checked::{Ejection, Endpoint, HealthCheck, Pool, Retry, UpstreamTls};
 use super::super::error::At;
 use super::super::raw::{List, RawEndpoint, RawHealth, RawPool, RawUpstreamTls};
 use super::edge::ms;
@@ -51,6 +51,19 @@ fn pool(raw: &RawPool, at: &At<'_>, scope: &mut Scope<'_>) -> Option<Pool> {
             .faults
             .add(&at.key("retry").key("backoff_base_ms"), "conflict", message, hint);
     }
+    if raw.outlier.ejection_base_ms > raw.outlier.ejection_max_ms {
+        let message = format!(
+            "the first ejection of {} ms is above the longest of {} ms",
+            raw.outlier.ejection_base_ms, raw.outlier.ejection_max_ms
+        );
+        let hint = "`ejection_base_ms` at most `ejection_max_ms`".to_owned();
+        scope.faults.add(
+            &at.key("outlier").key("ejection_base_ms"),
+            "conflict",
+            message,
+            hint,
+        );
+    }
     Some(Pool {
         id: id?,
         endpoints,
@@ -69,6 +82,12 @@ fn pool(raw: &RawPool, at: &At<'_>, scope: &mut Scope<'_>) -> Option<Pool> {
             budget_min_per_s: raw.retry.budget_min_per_s,
             backoff_base: ms(raw.retry.backoff_base_ms),
             backoff_max: ms(raw.retry.backoff_max_ms),
+        },
+        outlier: Ejection {
+            after: raw.outlier.eject_after,
+            base: ms(raw.outlier.ejection_base_ms),
+            max: ms(raw.outlier.ejection_max_ms),
+            percent_max: raw.outlier.ejected_percent_max,
         },
     })
 }

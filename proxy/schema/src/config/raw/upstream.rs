@@ -48,6 +48,9 @@ pub struct RawPool {
     /// Retries.
     #[serde(default)]
     pub retry: RawRetry,
+    /// Passive ejection: when failed requests take an endpoint out of the choice.
+    #[serde(default)]
+    pub outlier: RawOutlier,
 }
 
 impl RawPool {
@@ -238,6 +241,35 @@ impl Default for RawRetry {
             budget_min_per_s: 3,
             backoff_base_ms: 25,
             backoff_max_ms: 250,
+        }
+    }
+}
+
+/// Passive ejection of endpoints. One that cannot be connected to is out with its first failure, whatever these say.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawOutlier {
+    /// Resets, invalid answers, timeouts and answers of 502, 503 or 504 in a row that eject an endpoint; 0: never.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub eject_after: u32,
+    /// How long the first ejection lasts, milliseconds; it doubles when an endpoint fails again soon after it came back.
+    #[schemars(range(min = 10, max = 600_000))]
+    pub ejection_base_ms: u32,
+    /// Longest ejection, milliseconds; an endpoint that was well for this long starts with the first again.
+    #[schemars(range(min = 10, max = 86_400_000))]
+    pub ejection_max_ms: u32,
+    /// Endpoints that bad answers may eject, percent of the pool.
+    #[schemars(range(min = 0, max = 100))]
+    pub ejected_percent_max: u8,
+}
+
+impl Default for RawOutlier {
+    fn default() -> Self {
+        Self {
+            eject_after: 5,
+            ejection_base_ms: 1000,
+            ejection_max_ms: 10_000,
+            ejected_percent_max: 50,
         }
     }
 }
