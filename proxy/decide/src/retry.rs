@@ -39,6 +39,40 @@ fn is_idempotent(method: &[u8]) -> bool {
     )
 }
 
+/// What is known of the endpoint that would be tried next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Next {
+    /// It is another one than the one that failed, and requests go to it.
+    pub open: bool,
+    /// As `open`, and its last answers were good.
+    pub trusted: bool,
+}
+
+/// What another try costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cost {
+    /// One of the retries, and one of the budget after a wait.
+    Budget,
+    /// Nothing: it is the first that an endpoint gets of the request.
+    Move,
+    /// One of the retries.
+    Retry,
+}
+
+/// The budget guards against storms: retries that add load to what fails under load. A connection that could not be made
+/// loads nobody and has taken its endpoint out of the choice, so a move elsewhere is free. So is trying where the last answers
+/// were good, since the first that fails there ends it; in a full outage no endpoint is like that. A timeout is a sign of
+/// load in any case. `stale` is an old connection that had ended, which says nothing about the request.
+pub fn cost(written_any: bool, stale: bool, timeout: bool, next: Next) -> Cost {
+    if !written_any && next.open {
+        Cost::Move
+    } else if stale || (next.trusted && !timeout) {
+        Cost::Retry
+    } else {
+        Cost::Budget
+    }
+}
+
 /// Seconds over which requests earn retries.
 const WINDOW_S: u64 = 10;
 const COUNT_BITS: u32 = 22;
@@ -200,6 +234,33 @@ mod tests {
                 idempotency_key_opt_in: *key,
             };
             assert_eq!(may_retry(&attempt), *expected, "{attempt:?}");
+        }
+    }
+
+    #[test]
+    fn cost_table() {
+        const NOWHERE: Next = Next {
+            open: false,
+            trusted: false,
+        };
+        const OPEN: Next = Next {
+            open: true,
+            trusted: false,
+        };
+        const TRUSTED: Next = Next {
+            open: true,
+            trusted: true,
+        };
+        // written, stale, timeout
+        let table = [
+            ([false, false, false], [Cost::Budget, Cost::Move, Cost::Move]),
+            ([true, false, false], [Cost::Budget, Cost::Budget, Cost::Retry]),
+            ([true, true, false], [Cost::Retry, Cost::Retry, Cost::Retry]),
+            ([true, false, true], [Cost::Budget, Cost::Budget, Cost::Budget]),
+        ];
+        for ([written, stale, timeout], expected) in table {
+            let costs = [NOWHERE, OPEN, TRUSTED].map(|next| cost(written, stale, timeout, next));
+            assert_eq!(costs, expected, "{written} {stale} {timeout}");
         }
     }
 

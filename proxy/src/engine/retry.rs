@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
-use weir_decide::retry::{Attempt, backoff, may_retry};
+use weir_decide::retry::{Attempt, Cost, backoff, cost, may_retry};
 use weir_schema::codes::RefusalCode;
 
 use super::body::HeldBody;
@@ -14,7 +14,7 @@ use super::serve::Stop;
 use crate::downstream::Downstream;
 use crate::listen::watchdog::Watchdog;
 use crate::telemetry::Tally;
-use crate::upstream::pool::{Choice, InFlight};
+use crate::upstream::pool::{Choice, InFlight, PoolState};
 use crate::upstream::{ResponseMessage, UpstreamFault, connect, h1::H1Exchange, h2};
 use crate::{clock, random};
 
@@ -34,6 +34,13 @@ pub(crate) struct Attempts<'a> {
     pub(crate) held: Option<&'a HeldBody<'a>>,
     pub(crate) deadline: Option<tokio::time::Instant>,
     pub(crate) retry_idempotency_key: bool,
+}
+
+/// Tries of a request after its first.
+#[derive(Default)]
+struct Spent {
+    moves: u8,
+    retries: u8,
 }
 
 /// Why a try failed, and what is known of it.
@@ -67,11 +74,10 @@ impl Attempts<'_> {
         tally: &mut Tally<'_>,
     ) -> Result<Answer, Stop> {
         let pool = self.forwarding.pool;
-        let retry = &pool.pool.retry;
         pool.budget.record_request(clock::recent_ns());
         let connect_by = clock::recent() + pool.pool.connect_total_timeout;
         let mut choice = pool.pick(None, random::next());
-        let (mut attempt_no, mut moves): (u8, u8) = (0, 0);
+        let mut spent = Spent::default();
         loop {
             let Some(chosen) = choice else {
                 return Err(Stop::later(RefusalCode::NoHealthyUpstream));
@@ -108,29 +114,44 @@ impl Attempts<'_> {
             // Waiting for the same endpoint once more would only make the client wait twice as long.
             let waited = kind == UpstreamFault::Timeout && pool.endpoints.load().len() < 2;
             let invalid = kind == UpstreamFault::Protocol && !fault.reused;
-            if !may || waited || invalid || retry.retries_max == 0 {
+            if !may || waited || invalid || pool.pool.retry.retries_max == 0 {
                 return Err(Stop::Upstream(kind));
             }
             choice = pool.pick(Some(tried), random::next());
-            let moved = !fault.written && choice.as_ref().is_some_and(|next| next.is_open_beside(tried));
-            if moved && moves < MOVES_MAX {
-                // Each such move has taken an endpoint out of the choice.
-                moves += 1;
-            } else if attempt_no >= retry.retries_max {
+            let next = PoolState::next(choice.as_ref(), tried);
+            let cost = cost(fault.written, stale, kind == UpstreamFault::Timeout, next);
+            if !self.pay(cost, &mut spent).await {
                 return Err(Stop::Upstream(kind));
-            } else {
-                let trusted = choice.as_ref().is_some_and(|next| next.is_trusted_beside(tried));
-                if !stale && !(trusted && kind != UpstreamFault::Timeout) {
-                    if !pool.budget.try_retry(clock::recent_ns()) {
-                        return Err(Stop::Upstream(kind));
-                    }
-                    let wait = backoff(retry.backoff_base, retry.backoff_max, attempt_no, random::next());
-                    tokio::time::sleep(wait).await;
-                }
-                attempt_no += 1;
             }
             tally.retried(pool);
         }
+    }
+
+    /// Pays for another try, and waits where that is part of the price. False when it cannot be paid.
+    async fn pay(&self, cost: Cost, spent: &mut Spent) -> bool {
+        let pool = self.forwarding.pool;
+        let retry = &pool.pool.retry;
+        if cost == Cost::Move && spent.moves < MOVES_MAX {
+            spent.moves += 1;
+            return true;
+        }
+        if spent.retries >= retry.retries_max {
+            return false;
+        }
+        if cost == Cost::Budget {
+            if !pool.budget.try_retry(clock::recent_ns()) {
+                return false;
+            }
+            let wait = backoff(
+                retry.backoff_base,
+                retry.backoff_max,
+                spent.retries,
+                random::next(),
+            );
+            tokio::time::sleep(wait).await;
+        }
+        spent.retries += 1;
+        true
     }
 
     fn timed_out(&self) -> bool {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use weir_decide::balance::{EndpointView, pick};
 use weir_decide::outlier::{Cause, Standing, may_eject};
-use weir_decide::retry::Budget;
+use weir_decide::retry::{Budget, Next};
 use weir_schema::config::checked::{Endpoint, Pool, UpstreamProtocol};
 
 use super::UpstreamFault;
@@ -142,16 +142,6 @@ pub(crate) struct Choice {
 }
 
 impl Choice {
-    /// It is not the one at `tried`, and requests go to it.
-    pub(crate) fn is_open_beside(&self, tried: usize) -> bool {
-        self.index != tried && self.standing == Standing::In
-    }
-
-    /// As [`Self::is_open_beside`], and its last answers were good: trying again there is no storm on something that fails.
-    pub(crate) fn is_trusted_beside(&self, tried: usize) -> bool {
-        self.is_open_beside(tried) && self.endpoint.watch.is_trusted()
-    }
-
     /// How long to wait for a connection to it.
     pub(crate) fn connect_patience(&self, max: Duration) -> Duration {
         if self.has_alternative {
@@ -204,6 +194,15 @@ impl PoolState {
             standing: best,
             has_alternative: best == Standing::In && open > 1,
         })
+    }
+
+    /// What is known of a choice after the endpoint at `tried` failed.
+    pub(crate) fn next(choice: Option<&Choice>, tried: usize) -> Next {
+        let other = choice.filter(|choice| choice.index != tried && choice.standing == Standing::In);
+        Next {
+            open: other.is_some(),
+            trusted: other.is_some_and(|choice| choice.endpoint.watch.is_trusted()),
+        }
     }
 
     fn take_trial(&self, state: &EndpointState) -> bool {

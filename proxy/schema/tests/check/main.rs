@@ -110,6 +110,12 @@ fn each_fault_of_a_pool_tells_its_place() {
             "backoff_max_ms",
         ),
         (
+            "endpoints: ['a:1'], outlier: { ejection_base_ms: 11000 }",
+            "conflict",
+            "/pools/0/outlier/ejection_base_ms",
+            "ejection_max_ms",
+        ),
+        (
             "endpoints: ['a:1'], health: { path: x }",
             "invalid_value",
             "/pools/0/health/path",
