@@ -11,6 +11,7 @@ pub mod h2c;
 pub mod h2raw;
 pub mod load;
 pub mod origin;
+pub mod origin_process;
 pub mod pki;
 pub mod socket;
 pub mod tls;
