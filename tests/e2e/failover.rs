@@ -10,9 +10,11 @@ use weir_tests::config::Config;
 use weir_tests::h1::H1;
 use weir_tests::origin::{Answer, Origin};
 use weir_tests::origin_process::{OriginProcess, serve_if_asked};
-use weir_tests::socket::Silent;
+use weir_tests::socket::{Dead, Silent};
 use weir_tests::wait::wait_within;
 use weir_tests::weir::Weir;
+
+use crate::Site;
 
 const CHILD: &str = "failover::origin_process";
 
@@ -134,6 +136,22 @@ fn a_black_hole_costs_the_first_requests_one_timeout_and_nobody_else() {
         "out within a second, and no request tries it later"
     );
     assert!(slow(Duration::ZERO) <= 8, "{}", slow(Duration::ZERO));
+}
+
+#[test]
+fn http2_endpoints_that_refuse_or_vanish_are_passed_over_too() {
+    let (dead, hole) = (Dead::start(), Silent::start());
+    let inner = Site::with(|config| config.set("/listeners/0/protocols", json!(["h2"])));
+    let endpoints = [dead.address(), hole.address(), inner.weir.address("web")];
+    let weir = Weir::start(&over(&endpoints).set("/pools/0/protocol", "h2"));
+    let start = Instant::now();
+    let asked = under_load(&weir, 4, || pause(2500));
+    assert!(failed(&asked).is_empty(), "{:?}", failed(&asked));
+    let late = asked
+        .iter()
+        .filter(|one| one.at - start > Duration::from_millis(1200));
+    let slow: Vec<_> = late.filter(|one| one.took > Duration::from_millis(300)).collect();
+    assert!(slow.is_empty(), "{slow:?}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::failover::over;
 const CHILD: &str = "failover_ledger::origin_process";
 const METHODS: [&str; 4] = ["GET", "POST", "PUT", "DELETE"];
 const CLIENTS: u32 = 4;
-const REQUESTS: u32 = 400;
+const REQUESTS: u32 = 1500;
 
 #[test]
 #[ignore = "the body of an origin process, started by the other test"]

@@ -12,6 +12,8 @@ use weir_schema::config::checked::Ejection;
 /// Connections that are under way for this long, none having come about, put their endpoint in doubt. A lost SYN is sent
 /// again after a second (RFC 6298 section 2), and the longest way around the earth takes 300 ms.
 const DOUBT: Duration = Duration::from_millis(250);
+/// The shortest time that a connection is waited for: a TLS handshake takes its share of a busy endpoint's time.
+const PATIENCE_MIN: Duration = Duration::from_millis(500);
 /// Good answers in a row after which an endpoint is trusted with retries.
 const TRUSTED_AFTER: u8 = 5;
 
@@ -203,7 +205,7 @@ impl Outlier {
     /// most `max`. All of `max` as long as nothing is known.
     pub fn connect_patience(&self, max: Duration) -> Duration {
         self.connect_peak
-            .map_or(max, |peak| peak.saturating_mul(4).max(DOUBT).min(max))
+            .map_or(max, |peak| peak.saturating_mul(4).max(PATIENCE_MIN).min(max))
     }
 
     /// It could not be connected to. True when that took it out of the choice.
@@ -436,7 +438,7 @@ mod tests {
         let max = Duration::from_secs(1);
         let mut endpoint = Outlier::default();
         assert_eq!(endpoint.connect_patience(max), max);
-        for (took, patience) in [(1, 250), (100, 400), (1, 350), (500, 1000)] {
+        for (took, patience) in [(1, 500), (200, 800), (1, 700), (500, 1000)] {
             endpoint.connect_ended(0, Some(Duration::from_millis(took)));
             assert_eq!(endpoint.connect_patience(max), Duration::from_millis(patience));
         }
