@@ -24,7 +24,7 @@ pub(crate) struct Explain {
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
     /// The body.
-    #[arg(short = 'd', long, value_name = "TEXT")]
+    #[arg(short = 'd', long, value_name = "TEXT", allow_hyphen_values = true)]
     data: Option<String>,
     /// Address of the connection's other end.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
