@@ -84,7 +84,7 @@ struct Up {
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     trust: Vec<String>,
     /// Requests per second of one client address.
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 1000)]
     rate: u32,
     /// What the rules do: off, detect or block.
     #[arg(long, value_name = "MODE", default_value = "block")]

@@ -78,11 +78,25 @@ pub(crate) fn well_formed(headers: &HeaderMap) -> bool {
 }
 
 /// Header fields as a map; those that HTTP/2 forbids must have been taken out before.
-pub(crate) fn header_map<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> io::Result<HeaderMap> {
-    let mut map = HeaderMap::new();
+///
+/// All values lie in one piece of memory, and the map has its size from the start: no allocation per value, no growing.
+pub(crate) fn header_map<'a>(
+    fields: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
+) -> io::Result<HeaderMap> {
+    let (count, bytes) = fields.clone().fold((0, 0), |(count, bytes), (_, value)| {
+        (count + 1, bytes + value.len())
+    });
+    let mut values = BytesMut::with_capacity(bytes);
+    fields
+        .clone()
+        .for_each(|(_, value)| values.extend_from_slice(value));
+    let mut values = values.freeze();
+    // One more than there are: the `date` that an answer of ours may still get.
+    let mut map = HeaderMap::with_capacity(count + 1);
     for (name, value) in fields {
         let name = HeaderName::from_bytes(name).map_err(|_| io::ErrorKind::InvalidData)?;
-        let value = HeaderValue::from_bytes(value).map_err(|_| io::ErrorKind::InvalidData)?;
+        let value = values.split_to(value.len());
+        let value = HeaderValue::from_maybe_shared(value).map_err(|_| io::ErrorKind::InvalidData)?;
         map.append(name, value);
     }
     Ok(map)
