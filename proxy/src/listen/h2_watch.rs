@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use weir_decide::h2_frames::{FrameFault, FrameWatch, Refill};
 use weir_schema::config::checked::ClientLimits;
 
+use super::gather::Gather;
 use super::watchdog::Watchdog;
 use crate::clock;
 
@@ -29,6 +30,8 @@ pub(crate) struct Ledger {
     stalled: AtomicBool,
     any_malformed: AtomicBool,
     malformed: Mutex<Vec<u32>>,
+    /// What is written waits until the connection's loop lets it go.
+    holds: AtomicBool,
 }
 
 impl Ledger {
@@ -51,6 +54,15 @@ impl Ledger {
         let before = malformed.len();
         malformed.retain(|known| *known != stream);
         malformed.len() < before
+    }
+
+    /// Whether what is written waits, to leave together with what comes next.
+    pub(super) fn hold(&self, holds: bool) {
+        self.holds.store(holds, Ordering::Relaxed);
+    }
+
+    fn holds(&self) -> bool {
+        self.holds.load(Ordering::Relaxed)
     }
 
     /// Why the connection has to end, if it has.
@@ -91,6 +103,7 @@ pub(super) struct Watched<S: Transport> {
     /// There until this is dropped.
     stream: Option<S>,
     watch: FrameWatch,
+    gather: Gather,
     ledger: Arc<Ledger>,
     streams_max: usize,
     header_timeout: Duration,
@@ -109,6 +122,7 @@ impl<S: Transport> Watched<S> {
         Self {
             stream: Some(stream),
             watch: FrameWatch::new(&limits.h2, clock::recent_ns()),
+            gather: Gather::default(),
             ledger,
             streams_max: limits.h2.streams_max as usize,
             header_timeout: limits.header_timeout,
@@ -142,6 +156,15 @@ impl<S: Transport> Watched<S> {
             head.set(self.header_timeout);
         }
         head.poll_expired(cx)
+    }
+
+    /// Writes what waits, watching that the client takes it.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(stream) = &mut self.stream else {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        };
+        let drained = self.gather.poll_drain(stream, cx);
+        self.judge_write(drained.map_ok(|()| 0), cx).map_ok(|_| ())
     }
 
     /// A write that came back with `written`: nothing for too long is the end.
@@ -197,9 +220,7 @@ impl<S: Transport> AsyncRead for Watched<S> {
 
 impl<S: Transport> AsyncWrite for Watched<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let written = this.stream()?.poll_write(cx, buf);
-        this.judge_write(written, cx)
+        self.poll_write_vectored(cx, &[io::IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -208,6 +229,12 @@ impl<S: Transport> AsyncWrite for Watched<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.ledger.holds()
+            && let Some(count) = this.gather.take(bufs)
+        {
+            return Poll::Ready(Ok(count));
+        }
+        ready!(this.poll_drain(cx))?;
         let written = this.stream()?.poll_write_vectored(cx, bufs);
         this.judge_write(written, cx)
     }
@@ -218,12 +245,17 @@ impl<S: Transport> AsyncWrite for Watched<S> {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.ledger.holds() {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(this.poll_drain(cx))?;
         let flushed = this.stream()?.poll_flush(cx);
         this.judge_write(flushed.map_ok(|()| 0), cx).map_ok(|_| ())
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        ready!(this.poll_drain(cx))?;
         let shut = ready!(this.stream()?.poll_shutdown(cx));
         this.lingers = shut.is_ok();
         Poll::Ready(shut)

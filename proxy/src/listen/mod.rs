@@ -2,6 +2,7 @@
 
 pub(crate) mod accept;
 pub(crate) mod certs;
+mod gather;
 pub(crate) mod h2_watch;
 pub(crate) mod inherit;
 pub(crate) mod leave;

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -47,6 +47,7 @@ pub(crate) async fn run<S: Transport>(stream: S, info: Arc<ConnectionInfo>, mut 
         idle_timeout: limits.h2.idle_timeout,
         leaving: false,
         served: false,
+        gathered: true,
     };
     front.run(&mut stopped).await;
 }
@@ -77,6 +78,8 @@ struct Front<S: Transport> {
     /// GOAWAY was sent.
     leaving: bool,
     served: bool,
+    /// Other tasks were let run since it was woken.
+    gathered: bool,
 }
 
 type Accepted = Option<Result<(http::Request<RecvStream>, SendResponse<Bytes>), h2::Error>>;
@@ -96,6 +99,7 @@ enum Event {
 impl<S: Transport> Front<S> {
     /// Runs until the connection ends.
     async fn run(&mut self, stopped: &mut (impl Future<Output = ()> + Unpin)) {
+        self.ledger.hold(true);
         loop {
             match self.next(stopped).await {
                 Event::Accepted(Some(Ok((request, respond)))) => {
@@ -140,28 +144,52 @@ impl<S: Transport> Front<S> {
         }
     }
 
+    /// What comes next. When it is woken it first lets the other tasks run that are ready, once: their answers then leave
+    /// in one write. Woken by every answer, it wrote each of them alone.
     async fn next(&mut self, stopped: &mut (impl Future<Output = ()> + Unpin)) -> Event {
         poll_fn(|cx| {
-            let accepted = self.connection.poll_accept(cx);
-            if let Some(fault) = self.ledger.fault() {
-                return Poll::Ready(Event::Fault(fault));
+            if !self.gathered {
+                self.gathered = true;
+                // A task that wakes itself goes to the end of the worker's queue.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
-            if let Poll::Ready(accepted) = accepted {
-                return Poll::Ready(Event::Accepted(accepted));
-            }
-            if !self.leaving && std::pin::Pin::new(&mut *stopped).poll(cx).is_ready() {
-                return Poll::Ready(Event::Stop);
-            }
-            if self.open.load(Ordering::Relaxed) > 0 {
-                self.idle.set(if self.leaving {
-                    LEAVE_TIMEOUT
-                } else {
-                    self.idle_timeout
-                });
-            }
-            self.idle.poll_expired(cx).map(|()| Event::Idle)
+            let event = self.poll_next(stopped, cx);
+            self.gathered = event.is_ready();
+            event
         })
         .await
+    }
+
+    fn poll_next(
+        &mut self,
+        stopped: &mut (impl Future<Output = ()> + Unpin),
+        cx: &mut Context<'_>,
+    ) -> Poll<Event> {
+        let mut accepted = self.connection.poll_accept(cx);
+        if accepted.is_pending() {
+            // The round is over: what it wrote leaves. The `h2` crate flushes behind every piece of a body.
+            self.ledger.hold(false);
+            accepted = self.connection.poll_accept(cx);
+            self.ledger.hold(true);
+        }
+        if let Some(fault) = self.ledger.fault() {
+            return Poll::Ready(Event::Fault(fault));
+        }
+        if let Poll::Ready(accepted) = accepted {
+            return Poll::Ready(Event::Accepted(accepted));
+        }
+        if !self.leaving && std::pin::Pin::new(stopped).poll(cx).is_ready() {
+            return Poll::Ready(Event::Stop);
+        }
+        if self.open.load(Ordering::Relaxed) > 0 {
+            self.idle.set(if self.leaving {
+                LEAVE_TIMEOUT
+            } else {
+                self.idle_timeout
+            });
+        }
+        self.idle.poll_expired(cx).map(|()| Event::Idle)
     }
 
     fn begin(&self, request: http::Request<RecvStream>, respond: SendResponse<Bytes>) {
@@ -180,6 +208,7 @@ impl<S: Transport> Front<S> {
 
     /// Sends the last GOAWAY, as far as the client takes it.
     async fn say_goodbye(&mut self, reason: Reason) {
+        self.ledger.hold(false);
         self.connection.abrupt_shutdown(reason);
         let gone = poll_fn(|cx| self.connection.poll_closed(cx));
         // The connection ends here either way.
