@@ -57,15 +57,6 @@ pub fn is_hop_by_hop(name: &[u8]) -> bool {
     known.iter().any(|k| header_eq(k, name))
 }
 
-/// Whether a `Connection` field of this head names `name`, which then must not be forwarded.
-#[must_use]
-pub fn connection_nominates(fields: &FieldSpans, buf: &[u8], name: &[u8]) -> bool {
-    fields
-        .iter()
-        .filter(|f| header_eq(f.name.of(buf), b"connection"))
-        .any(|f| list(f.value.of(buf)).any(|option| header_eq(option, name)))
-}
-
 /// What the `Connection` fields of a head say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ConnectionOptions {

@@ -27,7 +27,7 @@ mod write;
 
 pub use chunked::{ChunkError, ChunkedDecoder, Decoded, EXTENSION_BYTES_MAX, Trailer};
 pub use date::http_date;
-pub use fields::{connection_nominates, is_hop_by_hop};
+pub use fields::is_hop_by_hop;
 pub use grammar::{header_eq, valid_field_name, valid_field_value};
 pub use host::{split_host_port, valid_host};
 pub use request::{METHOD_BYTES_MAX, RequestError, RequestHead, parse_request, parse_request_from};
