@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::root;
 
-/// Licences, sources and banned crates need no network; advisories do, and are checked by `.ci/run`.
+/// Licences, sources and banned crates need no network once `cargo fetch` has run; advisories would.
 #[test]
 fn dependencies_obey_deny_toml() {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
