@@ -6,6 +6,7 @@ mod bodies;
 mod command;
 mod config_keys;
 mod connections;
+mod crs_suite;
 mod explain;
 mod failover;
 mod failover_ledger;

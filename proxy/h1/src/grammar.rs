@@ -18,10 +18,11 @@ const fn classes() -> [u8; 256] {
         i += 1;
     }
     table = mark(table, b"!#$%&'*+-.^_`|~", TOKEN);
-    // Unreserved, sub-delims, ":", "@", "/" and "%". Brackets are sent raw by browsers.
-    table = mark(table, b"-._~!$&'()*+,;=:@/%[]", PATH | QUERY);
-    // Browsers leave these as they are in a query.
-    table = mark(table, b"?|{}^`\\", QUERY);
+    // Unreserved, sub-delims, ":", "@", "/" and "%".
+    table = mark(table, b"-._~!$&'()*+,;=:@/%", PATH | QUERY);
+    // Browsers leave these as they are (percent-encode sets of the WHATWG URL standard, section 1.3).
+    table = mark(table, b"[]|^", PATH | QUERY);
+    table = mark(table, b"?{}`\\", QUERY);
     mark(table, b"-._", HOST)
 }
 

@@ -18,8 +18,8 @@ pub(crate) struct Target {
 
 /// Whether `target` is a target in origin form: `/path` with an optional `?query`, no fragment.
 ///
-/// Follows RFC 3986, except that raw brackets are allowed, and in the query also the raw `|`, `{`, `}`, `^`,
-/// `\` and backtick that browsers send.
+/// Follows RFC 3986, except that what browsers send raw is allowed: brackets, `|` and `^`, and in the query also `{`,
+/// `}`, `\` and backtick.
 #[must_use]
 pub fn valid_target(target: &[u8]) -> bool {
     let path_end = memchr::memchr(b'?', target).unwrap_or(target.len());

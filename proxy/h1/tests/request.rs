@@ -142,7 +142,11 @@ fn request_lines() {
         refused(&line(&format!("GET /{} HTTP/1.1", byte as char)), BadTarget);
         refused(&line(&format!("GET /?{} HTTP/1.1", byte as char)), BadTarget);
     }
-    for byte in "|{}^`\\".bytes() {
+    for byte in "|^[]".bytes() {
+        accepted(&line(&format!("GET /{} HTTP/1.1", byte as char)));
+        accepted(&line(&format!("GET /?{} HTTP/1.1", byte as char)));
+    }
+    for byte in "{}`\\".bytes() {
         refused(&line(&format!("GET /{} HTTP/1.1", byte as char)), BadTarget);
         accepted(&line(&format!("GET /?{} HTTP/1.1", byte as char)));
     }

@@ -7,6 +7,8 @@ mod suite;
 mod wire;
 mod yaml;
 
+pub use origin::Response;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,6 +38,19 @@ pub struct Tested {
     pub outcome: Outcome,
     /// Ids of the rules that matched, over all stages.
     pub ids: Vec<u64>,
+}
+
+/// One request of a suite as a client sends it, and what the rules say about it in process.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    /// The test's name and the number of the stage, like `920100-4/1`.
+    pub name: String,
+    /// What goes over the connection.
+    pub request: Vec<u8>,
+    /// Ids of the rules that match, in order.
+    pub ids: Vec<u64>,
+    /// Why a strict server answers 400 before any rule runs.
+    pub refused: Option<&'static str>,
 }
 
 /// How the suite of the CRS wants its rules set up (tests/regression/README.md there), and the response types that
@@ -107,6 +122,39 @@ pub fn suite_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
 pub fn run_file(text: &str, rules: &Arc<RuleSet>, plain: bool) -> Result<Vec<Tested>, String> {
     let tests = suite::read(text)?;
     Ok(tests.iter().map(|test| run(test, rules, plain)).collect())
+}
+
+/// The requests of one file's text, to send them through something else and to compare what it sees.
+///
+/// # Errors
+/// What in the file is not understood.
+pub fn exchanges(text: &str, rules: &Arc<RuleSet>) -> Result<Vec<Exchange>, String> {
+    let tests = suite::read(text)?;
+    let of_test = |test: Test| {
+        let name = test.name;
+        test.stages.into_iter().enumerate().map(move |(number, stage)| {
+            let seen = observe(&stage, rules, false);
+            Exchange {
+                name: format!("{name}/{}", number + 1),
+                request: wire::write(&stage.input),
+                ids: seen.ids,
+                refused: seen.refused,
+            }
+        })
+    };
+    Ok(tests.into_iter().flat_map(of_test).collect())
+}
+
+/// What the suites' test server answers: an empty 200, or at `POST /reflect` what the JSON in the body asks for.
+#[must_use]
+pub fn answer(method: &[u8], target: &[u8], body: &[u8]) -> Response {
+    let request = wire::Request {
+        method: method.to_vec(),
+        target: target.to_vec(),
+        body: body.to_vec(),
+        ..wire::Request::default()
+    };
+    origin::answer(&request)
 }
 
 fn run(test: &Test, rules: &Arc<RuleSet>, plain: bool) -> Tested {

@@ -6,12 +6,15 @@ use serde_json::Value;
 use super::suite::base64;
 use super::wire::Request;
 
-/// An answer.
+/// An answer of the suites' test server.
 #[derive(Debug, Clone)]
-pub(super) struct Response {
-    pub(super) status: u16,
-    pub(super) fields: Vec<(Vec<u8>, Vec<u8>)>,
-    pub(super) body: Vec<u8>,
+pub struct Response {
+    /// Status code.
+    pub status: u16,
+    /// Header fields, name and value.
+    pub fields: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Content.
+    pub body: Vec<u8>,
 }
 
 impl Response {
