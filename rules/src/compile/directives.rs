@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::rule::Defaults;
 use super::tables;
-use super::{BASE, Chain, EngineMode, Link, Program, Rule, RuleSelector, Settings, Step, Target};
+use super::{Audit, BASE, Chain, EngineMode, Link, Program, Rule, RuleSelector, Settings, Step, Target};
 use crate::bits::Bits;
 use crate::operators;
 use crate::seclang::{Arg, Diagnostic, Directive, Place, RawTarget, directives, nearest, split_targets};
@@ -20,6 +20,7 @@ const KNOWN: &[&str] = &[
     "SecAction",
     "SecArgumentSeparator",
     "SecArgumentsLimit",
+    "SecAuditEngine",
     "SecComponentSignature",
     "SecDefaultAction",
     "SecMarker",
@@ -41,7 +42,6 @@ const KNOWN: &[&str] = &[
 /// Directives of other engines that Weir's own configuration decides, or that have no meaning here. They are
 /// accepted with a warning, so that existing files load and nobody believes that they act.
 const WITHOUT_EFFECT: &[&str] = &[
-    "SecAuditEngine",
     "SecAuditLog",
     "SecAuditLog2",
     "SecAuditLogDirMode",
@@ -133,6 +133,7 @@ impl<'a> Builder<'a> {
             arguments_max: 1000,
             json_depth_max: 512,
             argument_separator: b'&',
+            audit: Audit::Matches,
         };
         let mut builder = Self {
             files,
@@ -267,6 +268,7 @@ impl<'a> Builder<'a> {
         let settings = &mut self.settings;
         let done = match name.text.to_ascii_lowercase().as_str() {
             "secruleengine" => engine_mode(text).map(|mode| settings.engine = mode),
+            "secauditengine" => audit_engine(text).map(|audit| settings.audit = audit),
             "secrequestbodyaccess" => on_off.map(|on| settings.request_body = on),
             "secresponsebodyaccess" => on_off.map(|on| settings.response_body = on),
             "secargumentslimit" => number.map(|n| settings.arguments_max = n),
@@ -458,6 +460,15 @@ impl<'a> Builder<'a> {
         }
         self.lint_markers();
         tables::build(self, phases)
+    }
+}
+
+pub(super) fn audit_engine(text: &str) -> Option<Audit> {
+    match text.to_ascii_lowercase().as_str() {
+        "on" => Some(Audit::All),
+        "off" => Some(Audit::Off),
+        "relevantonly" => Some(Audit::Matches),
+        _ => None,
     }
 }
 
