@@ -105,7 +105,7 @@ impl Transaction {
 
     /// Notes the first refusal of the transaction, also one that is not acted on.
     fn decided(&mut self, rule: u64, phase: usize) {
-        self.decision.get_or_insert(Decision {
+        self.decision.get_or_insert_with(|| Decision {
             enforced: self.mode == EngineMode::On,
             rule,
             phase: phase_number(phase),
