@@ -117,6 +117,8 @@ pub(crate) struct Settings {
     pub(crate) json_depth_max: usize,
     pub(crate) argument_separator: u8,
     pub(crate) audit: Audit,
+    /// Of the texts of all rule files, in the order in which they were read.
+    pub(crate) digest: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -268,6 +270,12 @@ impl RuleSet {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Tells sets apart that were made of other rule texts; phrase files do not count.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        self.settings.digest
     }
 
     /// Whether any rule judges the request body.

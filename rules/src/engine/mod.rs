@@ -187,6 +187,18 @@ pub struct Report {
     pub rule_ns: Vec<(u64, u64)>,
 }
 
+impl Report {
+    /// Whether there is anything to tell: a match, a refusal, a fault, or an event that was asked for.
+    #[must_use]
+    pub fn has_findings(&self) -> bool {
+        !self.matches.is_empty()
+            || self.decision.is_some()
+            || self.budget_exceeded
+            || self.body_fault.is_some()
+            || self.audit == Audit::All
+    }
+}
+
 /// The set, and the program of it whose rules are running.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
