@@ -26,6 +26,7 @@ mod quarantine;
 mod reload;
 mod retry;
 mod slow;
+mod suggest;
 mod tenants;
 mod tls;
 mod tour;
