@@ -38,6 +38,9 @@ pub(crate) struct Suggest {
     events_max: usize,
     #[command(flatten)]
     thresholds: Thresholds,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// What was found.
@@ -51,6 +54,7 @@ struct Suggestions {
 
 /// Reads and prints. The exit code is 0 also when nothing is proposed.
 pub(crate) fn run(args: &Suggest, as_json: bool) -> ExitCode {
+    let as_json = as_json || args.json;
     let evidence = match read(args) {
         Ok(evidence) => evidence,
         Err(error) => return fail(SYSTEM, &error, as_json),
