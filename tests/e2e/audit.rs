@@ -329,3 +329,37 @@ fn events_go_to_standard_output_where_the_document_says_so() {
             .then_some(())
     });
 }
+
+#[test]
+fn a_refused_response_is_told_with_its_phase() {
+    let rules = "SecResponseBodyAccess On\nSecResponseBodyMimeType text/plain\n\
+        SecRule RESPONSE_BODY \"@contains leaked\" \"id:1000002,phase:4,deny,status:403,log,msg:'leak'\"\n";
+    let origin = Origin::answering(|_| weir_tests::origin::Answer::text("a leaked line"));
+    let config = audit(Config::with_origin(origin.address()), json!({}))
+        .set("/tenants/0/waf/rules", json!(["own.conf"]));
+    let weir = Weir::start_with_files(&config, &[("own.conf", rules)]);
+    assert_eq!(ask(&weir, "/", ""), 502);
+    let event = events(&weir, 1).remove(0);
+    assert_eq!(
+        (
+            &event["verdict"],
+            &event["blocked_by"],
+            &event["blocked_in_phase"],
+            &event["status"]
+        ),
+        (&json!("blocked"), &json!(1_000_002), &json!(4), &json!(502)),
+        "{event}"
+    );
+    assert_eq!(event["route"], "all");
+}
+
+#[test]
+fn events_are_in_the_file_when_the_process_has_ended() {
+    let mut site = audited("block", json!({}));
+    for _ in 0..50 {
+        assert_eq!(ask(&site.weir, &format!("/?q={ATTACK}"), ""), 403);
+    }
+    site.weir.signal(rustix::process::Signal::TERM);
+    assert!(site.weir.wait_exit().success());
+    assert_eq!(read(&site.weir).len(), 50);
+}
