@@ -47,11 +47,11 @@ fn day_of_reviews(weir: &Weir) {
     }
 }
 
+/// Events that are in the file as whole lines; the last may still be on its way.
 fn events(weir: &Weir) -> Vec<Value> {
     let text = std::fs::read_to_string(weir.folder().join("audit.log")).unwrap_or_default();
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+    whole.map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// The whole way with the rules of these files.
