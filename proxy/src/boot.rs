@@ -26,6 +26,7 @@ use crate::process::{Command, Process, Signals};
 use crate::reload::{Current, Reloader};
 use crate::sync::first::{self, First};
 use crate::telemetry::access_log::Writer;
+use crate::telemetry::audit::Auditor;
 use crate::telemetry::registry::Metrics;
 use crate::upstream::probe;
 
@@ -157,6 +158,7 @@ fn assemble(options: ProxyOptions, offer: Option<Offer>) -> Result<Assembled, St
     admin_socket.set_nonblocking(true)?;
     let shared = Arc::new(Shared {
         access_log: Writer::start(metrics.log_dropped.clone())?,
+        audit: Auditor::start(&metrics.rules.audit_events)?,
         limits: Table::new(config.limits.table_keys),
         claims: Claims::default(),
         held: Default::default(),

@@ -85,6 +85,26 @@ pub(crate) fn http_date() -> [u8; 29] {
     })
 }
 
+/// A time as RFC 3339 writes it: UTC, with milliseconds. Days are counted as in H. Hinnant, "chrono-compatible low-level date
+/// algorithms" (2021): years begin in March, and eras have 146,097 days.
+pub(crate) fn rfc3339(unix_ms: u64) -> String {
+    let (seconds, ms) = (unix_ms / 1000, unix_ms % 1000);
+    let days = seconds / 86_400 + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 {
+        from_march + 3
+    } else {
+        from_march - 9
+    };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+}
+
 /// CPU time that the calling thread has spent so far, microseconds.
 pub(crate) fn thread_cpu_us() -> u64 {
     let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
@@ -95,4 +115,22 @@ pub(crate) fn thread_cpu_us() -> u64 {
 /// Microseconds from `start` to `end`, saturating.
 pub(crate) fn micros(start: Instant, end: Instant) -> u32 {
     u32::try_from(end.saturating_duration_since(start).as_micros()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_as_rfc_3339_says() {
+        for (unix_ms, expected) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (1_764_071_553_042, "2025-11-25T11:52:33.042Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(rfc3339(unix_ms), expected);
+        }
+    }
 }

@@ -19,7 +19,7 @@ use weir_decide::route::RouteTable;
 use weir_geoip::Database;
 use weir_rules::{Disk, RuleSet, Source};
 use weir_schema::config::checked::{
-    AccessLog, CheckedConfig, KeySource, Pool, RuleSetSource, Tenant, WafMode,
+    AccessLog, AuditLog, CheckedConfig, KeySource, Pool, RuleSetSource, Tenant, WafMode,
 };
 use weir_schema::ids::{PoolId, RuleSetId, TenantId};
 
@@ -27,6 +27,7 @@ use crate::claims::Claims;
 use crate::engine::body::HeldBytes;
 use crate::listen::certs::Certificates;
 use crate::telemetry::access_log::Writer;
+use crate::telemetry::audit::Auditor;
 use crate::telemetry::registry::{Metrics, TenantMetrics};
 use crate::upstream::pool::{EndpointState, PoolState};
 
@@ -39,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) live: ArcSwap<Live>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) access_log: Writer,
+    pub(crate) audit: Auditor,
     pub(crate) limits: Table,
     pub(crate) claims: Claims,
     pub(crate) held: HeldBytes,
@@ -54,6 +56,7 @@ pub(crate) struct Live {
     pub(crate) pools: HashMap<PoolId, Arc<PoolState>>,
     global_limit: Option<Arc<GlobalLimit>>,
     pub(crate) access_log: Option<Arc<AccessLog>>,
+    pub(crate) audit_log: Option<Arc<AuditLog>>,
     pub(crate) certificates: Certificates,
     geo: Option<(GeoKey, Arc<Database>)>,
     rule_sets: RuleCache,
@@ -223,6 +226,7 @@ pub(crate) fn compile(
         pools,
         global_limit,
         access_log: config.observability.access_log.clone().map(Arc::new),
+        audit_log: config.observability.audit_log.clone().map(Arc::new),
         geo,
         rule_sets: build.rule_sets,
         config: Arc::new(config),

@@ -146,7 +146,10 @@ impl Process {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let process = Arc::clone(self);
-        let flush = move || process.shared.access_log.flush(LOG_END_MAX);
+        let flush = move || {
+            process.shared.access_log.flush(LOG_END_MAX);
+            process.shared.audit.flush(LOG_END_MAX);
+        };
         // Only a panic in it would make it fail, and then there is nothing left to write.
         let _ = tokio::task::spawn_blocking(flush).await;
         self.events
@@ -251,6 +254,7 @@ impl Signals {
                 _ = caught.int.recv() => return End::Drain,
                 _ = caught.hup.recv() => {
                     process.shared.access_log.reopen();
+                    process.shared.audit.reopen();
                     // A reload waits for an upgrade that is under way; signals must not.
                     let process = Arc::clone(process);
                     tokio::spawn(async move {

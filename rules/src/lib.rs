@@ -16,7 +16,10 @@ mod sources;
 mod transformations;
 mod variables;
 
-pub use compile::{Compiled, Overlay, RuleChoice, RuleSet, compile};
-pub use engine::{Connection, Field, Mode, Options, Report, RequestLine, RuleMatch, Transaction, Verdict};
+pub use compile::{Audit, Compiled, Overlay, RuleChoice, RuleSet, compile};
+pub use engine::{
+    Connection, Decision, Field, HITS_MAX, Hit, Mode, Options, Report, RequestLine, RuleMatch, Transaction,
+    Verdict,
+};
 pub use seclang::{Diagnostic, Severity};
 pub use sources::{Disk, Files, Source, baseline};

@@ -1,6 +1,7 @@
 //! Facts about a running `weir`, seen from outside: real sockets, real clients, a recording origin.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod audit;
 mod basics;
 mod bodies;
 mod command;
@@ -26,6 +27,7 @@ mod quarantine;
 mod reload;
 mod retry;
 mod slow;
+mod suggest;
 mod tenants;
 mod tls;
 mod tour;

@@ -7,6 +7,7 @@ mod rules_bench;
 mod rules_explain;
 mod rules_replay;
 mod rules_requests;
+mod rules_suggest;
 mod rules_test;
 mod running;
 
@@ -147,6 +148,8 @@ enum Rules {
     Explain(rules_explain::Explain),
     /// Replay recorded requests against two rule sets.
     Replay(rules_replay::Replay),
+    /// Propose exclusions from audit events of detect mode.
+    Suggest(rules_suggest::Suggest),
     /// Run a test suite of the go-ftw format in process.
     Test(rules_test::Test),
 }
@@ -172,6 +175,7 @@ fn main() -> ExitCode {
         Command::Rules(Rules::Bench(bench)) => rules_bench::run(&bench, json),
         Command::Rules(Rules::Explain(explain)) => rules_explain::run(&explain, json),
         Command::Rules(Rules::Replay(replay)) => rules_replay::run(&replay, json),
+        Command::Rules(Rules::Suggest(suggest)) => rules_suggest::run(&suggest, json),
         Command::Rules(Rules::Test(test)) => rules_test::run(&test, json),
         Command::Completion { shell } => {
             let mut command = <Cli as clap::CommandFactory>::command();

@@ -241,7 +241,7 @@ impl<D: Downstream> Serving<'_, D> {
     /// Runs the rules' last phase and makes the record.
     fn finish(mut self) {
         if let Some(report) = self.screening.finish() {
-            self.tally.reported(&report);
+            self.tally.reported(report);
         }
         self.tally.finish(self.down.bytes());
     }

@@ -1,13 +1,10 @@
-//! The access log: one JSON line per request, made where the request ends and written by a thread of its own; a full queue
-//! drops lines and counts them.
+//! The access log: one JSON line per request, made where the request ends and written by a thread of its own; lines that are
+//! lost are counted.
 
 use std::borrow::Cow;
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use prometheus::IntCounter;
@@ -16,6 +13,7 @@ use serde::{Serialize, Serializer};
 use weir_schema::config::checked::{AccessLog, LogSink};
 use weir_schema::telemetry::record::RequestRecord;
 
+use super::line_writer::{LineWriter, Log, Settings};
 use crate::clock;
 use crate::engine::request::Request;
 use crate::random;
@@ -30,17 +28,16 @@ const METHOD_BYTES_MAX: usize = 32;
 const HOST_BYTES_MAX: usize = 255;
 const TARGET_BYTES_MAX: usize = 8192;
 
-enum Message {
-    Line(Arc<AccessLog>, Vec<u8>),
-    Reopen,
-    /// Everything before it is on its way to the disk when this is answered.
-    Flush(SyncSender<()>),
-}
-
 /// Takes records and writes them.
 pub(crate) struct Writer {
-    queue: SyncSender<Message>,
+    lines: LineWriter<AccessLog>,
     dropped: IntCounter,
+}
+
+impl Log for AccessLog {
+    fn sink(&self) -> &LogSink {
+        &self.sink
+    }
 }
 
 impl Writer {
@@ -49,11 +46,13 @@ impl Writer {
     /// # Errors
     /// When no thread can be started.
     pub(crate) fn start(dropped: IntCounter) -> io::Result<Self> {
-        let (queue, records) = sync_channel(QUEUE_MAX);
-        std::thread::Builder::new()
-            .name("access-log".to_owned())
-            .spawn(move || write_all(&records))?;
-        Ok(Self { queue, dropped })
+        let lines = LineWriter::start(Settings {
+            name: "access-log",
+            queue_max: QUEUE_MAX,
+            mode: 0o666,
+            failed: dropped.clone(),
+        })?;
+        Ok(Self { lines, dropped })
     }
 
     /// Writes the record's line, unless sampling leaves it out. Failures are always written.
@@ -62,10 +61,7 @@ impl Writer {
         if !sampled && !random::next().is_multiple_of(u64::from(log.sample.get())) {
             return;
         }
-        let queued = line(log, record, request).is_some_and(|line| {
-            let message = Message::Line(Arc::clone(log), line);
-            self.queue.try_send(message).is_ok()
-        });
+        let queued = line(log, record, request).is_some_and(|line| self.lines.write(log, line));
         if !queued {
             self.dropped.inc();
         }
@@ -73,67 +69,12 @@ impl Writer {
 
     /// Waits until what was written so far is out, at most `limit`. Blocks. The process calls it before it ends.
     pub(crate) fn flush(&self, limit: Duration) {
-        let (done, flushed) = sync_channel(1);
-        // A log that cannot keep up must not hold the end of the process.
-        if self.queue.try_send(Message::Flush(done)).is_ok() {
-            let _ = flushed.recv_timeout(limit);
-        }
+        self.lines.flush(limit);
     }
 
     /// Opens files again, after a rotation.
     pub(crate) fn reopen(&self) {
-        // A full queue means that lines are being dropped anyway; the next rotation asks again.
-        let _ = self.queue.try_send(Message::Reopen);
-    }
-}
-
-fn write_all(records: &Receiver<Message>) {
-    let mut open: Option<(PathBuf, BufWriter<File>)> = None;
-    loop {
-        let message = match records.recv_timeout(Duration::from_millis(200)) {
-            Ok(message) => message,
-            Err(RecvTimeoutError::Timeout) => {
-                flush(&mut open);
-                continue;
-            }
-            Err(RecvTimeoutError::Disconnected) => {
-                flush(&mut open);
-                return;
-            }
-        };
-        match message {
-            Message::Flush(done) => {
-                flush(&mut open);
-                // Who waited may have given up.
-                let _ = done.send(());
-            }
-            Message::Reopen => {
-                flush(&mut open);
-                open = None;
-            }
-            Message::Line(log, line) => match &log.sink {
-                LogSink::Stdout => {
-                    let _ = io::stdout().lock().write_all(&line);
-                }
-                LogSink::File(path) => {
-                    if open.as_ref().is_none_or(|(now, _)| now != path) {
-                        flush(&mut open);
-                        let file = OpenOptions::new().create(true).append(true).open(path);
-                        open = file.ok().map(|file| (path.clone(), BufWriter::new(file)));
-                    }
-                    if let Some((_, file)) = &mut open {
-                        let _ = file.write_all(&line);
-                    }
-                }
-            },
-        }
-    }
-}
-
-fn flush(open: &mut Option<(PathBuf, BufWriter<File>)>) {
-    if let Some((_, file)) = open {
-        // A disk that is full loses log lines; the request path must not stop for it.
-        let _ = file.flush();
+        self.lines.reopen();
     }
 }
 
@@ -201,7 +142,7 @@ fn redacted<'a>(name: &str, value: &'a [u8]) -> Cow<'a, str> {
 }
 
 /// At most the first `max` bytes as text; what is not UTF-8 is replaced.
-fn text(bytes: &[u8], max: usize) -> Cow<'_, str> {
+pub(super) fn text(bytes: &[u8], max: usize) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes.get(..max).unwrap_or(bytes))
 }
 

@@ -1,12 +1,17 @@
-//! What a request leaves behind: a tally while it runs, a record at its end, metrics and a log line made from it.
+//! What a request leaves behind: a tally while it runs, a record at its end, metrics, a log line
+//! and an audit event made from it.
 
 pub(crate) mod access_log;
+pub(crate) mod audit;
+mod line_writer;
 pub(crate) mod registry;
+mod waf;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
+use audit::Audited;
 use smallvec::SmallVec;
 use weir_decide::limit::{Admission, Check, limit_field};
 use weir_decide::pipeline::{Moment, Observer};
@@ -50,6 +55,8 @@ pub(crate) struct Tally<'a> {
     screening_since: Option<Instant>,
     rules: SmallVec<[u64; 8]>,
     score: u32,
+    /// Of a request on which rules found something.
+    report: Option<Box<Report>>,
 }
 
 /// `RateLimit-Policy` and `RateLimit`, as they go to the client.
@@ -113,6 +120,7 @@ impl<'a> Tally<'a> {
             screening_since: None,
             rules: SmallVec::new(),
             score: 0,
+            report: None,
             info,
             live,
             request,
@@ -178,10 +186,13 @@ impl<'a> Tally<'a> {
     }
 
     /// Takes what the rules say at the end.
-    pub(crate) fn reported(&mut self, report: &Report) {
-        self.rules
-            .extend(report.matches.iter().map(|found| found.id).take(RULES_MAX));
+    pub(crate) fn reported(&mut self, report: Report) {
+        let logged = report.matches.iter().filter(|found| found.logged);
+        self.rules.extend(logged.map(|found| found.id).take(RULES_MAX));
         self.score = report.score;
+        if report.has_findings() {
+            self.report = Some(Box::new(report));
+        }
     }
 
     /// Ends: makes the record and hands it on.
@@ -229,6 +240,18 @@ impl<'a> Tally<'a> {
         shared.metrics.observe(&record);
         if let Some(log) = &self.live.access_log {
             shared.access_log.write(log, &record, self.request);
+        }
+        if let (Some(report), Some(tenant)) = (&self.report, tenant) {
+            shared.metrics.rules.observe(&tenant.metrics.label, report);
+            if let Some(log) = &self.live.audit_log {
+                let tenant = &tenant.policy;
+                let audited = Audited {
+                    record: &record,
+                    report,
+                    tenant,
+                };
+                shared.audit.write(log, &audited);
+            }
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Prometheus metrics, made from records. Handles are resolved once per tenant and pool, never per request.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use prometheus::{
     Counter, CounterVec, Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
@@ -12,15 +11,13 @@ use weir_schema::codes::RefusalCode;
 use weir_schema::telemetry::names::{self, Metric};
 use weir_schema::telemetry::record::{Outcome, Protocol, RequestRecord};
 
+use super::waf::WafMetrics;
 use crate::upstream::UpstreamFault;
 
 /// Seconds; one decade in three steps.
 const BUCKETS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 ];
-
-/// Rules with an own series.
-const RULES_MAX: usize = 1000;
 
 const PROTOCOLS: [Protocol; 3] = [Protocol::Http10, Protocol::Http11, Protocol::Http2];
 const OUTCOMES: [Outcome; 4] = [
@@ -47,8 +44,7 @@ pub(crate) struct Metrics {
     pub(crate) connections_refused: IntCounterVec,
     pub(crate) cuts: IntCounterVec,
     pub(crate) in_flight: IntGauge,
-    matches: IntCounterVec,
-    known_rules: Mutex<HashSet<u64>>,
+    pub(crate) rules: WafMetrics,
     upstream_connections: IntGaugeVec,
     stages: [Histogram; 3],
     pub(crate) handshakes: IntCounterVec,
@@ -117,8 +113,7 @@ impl Metrics {
             connections_refused: register!(counter(&names::CONNECTIONS_REFUSED)?),
             cuts: register!(counter(&names::CONNECTION_CUTS)?),
             in_flight: register!(IntGauge::with_opts(opts(&names::REQUESTS_IN_FLIGHT))?),
-            matches: register!(counter(&names::WAF_MATCHES)?),
-            known_rules: Mutex::default(),
+            rules: WafMetrics::new(&registry)?,
             upstream_connections: register!(IntGaugeVec::new(
                 opts(&names::UPSTREAM_CONNECTIONS),
                 names::UPSTREAM_CONNECTIONS.labels
@@ -163,7 +158,7 @@ impl Metrics {
         )
     }
 
-    /// Counts what a finished request tells beside its tenant: stages and rules.
+    /// Counts what a finished request tells beside its tenant: its stages.
     pub(crate) fn observe(&self, record: &RequestRecord<'_>) {
         let t = &record.timings;
         let parts = [
@@ -173,13 +168,6 @@ impl Metrics {
         ];
         for (stage, (from, to)) in self.stages.iter().zip(parts).filter(|(_, (_, to))| *to > 0) {
             stage.observe(f64::from(to.saturating_sub(from)) / 1e6);
-        }
-        for rule in record.rules {
-            let mut known = self.known_rules.lock().unwrap_or_else(PoisonError::into_inner);
-            let own = known.contains(rule) || (known.len() < RULES_MAX && known.insert(*rule));
-            drop(known);
-            let label = if own { rule.to_string() } else { "other".to_owned() };
-            self.matches.with_label_values(&[label.as_str()]).inc();
         }
     }
 
@@ -225,7 +213,7 @@ impl Metrics {
 
 /// Handles of one tenant.
 pub(crate) struct TenantMetrics {
-    label: String,
+    pub(crate) label: String,
     requests: IntCounterVec,
     resolved: [[[OnceLock<IntCounter>; 4]; 6]; 3],
     refusals: IntCounterVec,

@@ -6,11 +6,20 @@ use std::sync::Arc;
 
 use super::rule::Defaults;
 use super::tables;
-use super::{BASE, Chain, EngineMode, Link, Program, Rule, RuleSelector, Settings, Step, Target};
+use super::{Audit, BASE, Chain, EngineMode, Link, Program, Rule, RuleSelector, Settings, Step, Target};
 use crate::bits::Bits;
 use crate::operators;
 use crate::seclang::{Arg, Diagnostic, Directive, Place, RawTarget, directives, nearest, split_targets};
 use crate::sources::{Files, Source};
+
+/// 64-bit FNV-1a (draft-eastlake-fnv): tells texts apart, and is no defence against who wants two to look alike.
+const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_PRIME: u64 = 0x0100_0000_01b3;
+
+fn fnv(digest: u64, text: &[u8]) -> u64 {
+    let step = |digest: u64, byte: &u8| (digest ^ u64::from(*byte)).wrapping_mul(FNV_PRIME);
+    text.iter().fold(digest, step)
+}
 
 /// `Include` deeper than this is taken for a loop.
 const INCLUDE_DEPTH_MAX: usize = 16;
@@ -20,6 +29,7 @@ const KNOWN: &[&str] = &[
     "SecAction",
     "SecArgumentSeparator",
     "SecArgumentsLimit",
+    "SecAuditEngine",
     "SecComponentSignature",
     "SecDefaultAction",
     "SecMarker",
@@ -41,7 +51,6 @@ const KNOWN: &[&str] = &[
 /// Directives of other engines that Weir's own configuration decides, or that have no meaning here. They are
 /// accepted with a warning, so that existing files load and nobody believes that they act.
 const WITHOUT_EFFECT: &[&str] = &[
-    "SecAuditEngine",
     "SecAuditLog",
     "SecAuditLog2",
     "SecAuditLogDirMode",
@@ -133,6 +142,8 @@ impl<'a> Builder<'a> {
             arguments_max: 1000,
             json_depth_max: 512,
             argument_separator: b'&',
+            audit: Audit::Matches,
+            digest: FNV_BASIS,
         };
         let mut builder = Self {
             files,
@@ -177,6 +188,7 @@ impl<'a> Builder<'a> {
 
     pub(super) fn source(&mut self, source: &Source, depth: usize) {
         let path = Arc::new(source.path.clone());
+        self.settings.digest = fnv(self.settings.digest, source.text.as_bytes());
         for directive in directives(&path, &source.text, &mut self.found) {
             self.directive(&directive, &source.path, depth);
         }
@@ -267,6 +279,7 @@ impl<'a> Builder<'a> {
         let settings = &mut self.settings;
         let done = match name.text.to_ascii_lowercase().as_str() {
             "secruleengine" => engine_mode(text).map(|mode| settings.engine = mode),
+            "secauditengine" => audit_engine(text).map(|audit| settings.audit = audit),
             "secrequestbodyaccess" => on_off.map(|on| settings.request_body = on),
             "secresponsebodyaccess" => on_off.map(|on| settings.response_body = on),
             "secargumentslimit" => number.map(|n| settings.arguments_max = n),
@@ -458,6 +471,15 @@ impl<'a> Builder<'a> {
         }
         self.lint_markers();
         tables::build(self, phases)
+    }
+}
+
+pub(super) fn audit_engine(text: &str) -> Option<Audit> {
+    match text.to_ascii_lowercase().as_str() {
+        "on" => Some(Audit::All),
+        "off" => Some(Audit::Off),
+        "relevantonly" => Some(Audit::Matches),
+        _ => None,
     }
 }
 

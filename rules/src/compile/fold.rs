@@ -233,7 +233,7 @@ impl<'a> Folder<'a> {
                 break;
             }
         }
-        if matched && (rule.log || rule.disruptive != Disruptive::Pass || rule.skip > 0) {
+        if matched && (rule.log || rule.audit || rule.disruptive != Disruptive::Pass || rule.skip > 0) {
             return None;
         }
         let writes: Vec<(u16, Known)> = tx.into_iter().collect();

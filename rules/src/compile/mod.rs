@@ -44,6 +44,17 @@ pub(crate) enum EngineMode {
     Off,
 }
 
+/// Which requests leave an audit event: what `SecAuditEngine` and `ctl:auditEngine` say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audit {
+    /// All that rules looked at (`On`).
+    All,
+    /// Those on which a rule matched that is audited (`RelevantOnly`).
+    Matches,
+    /// None (`Off`).
+    Off,
+}
+
 /// A compiled set of rules; immutable. Sets with the same base share it: see [`RuleSet::with_overlay`].
 #[derive(Debug)]
 pub struct RuleSet {
@@ -105,6 +116,9 @@ pub(crate) struct Settings {
     pub(crate) arguments_max: usize,
     pub(crate) json_depth_max: usize,
     pub(crate) argument_separator: u8,
+    pub(crate) audit: Audit,
+    /// Of the texts of all rule files, in the order in which they were read.
+    pub(crate) digest: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -159,6 +173,7 @@ pub(crate) struct Rule {
     pub(crate) disruptive: Disruptive,
     pub(crate) status: u16,
     pub(crate) log: bool,
+    pub(crate) audit: bool,
     pub(crate) message: Option<Macro>,
     pub(crate) data: Option<Macro>,
     pub(crate) severity: Option<u8>,
@@ -192,6 +207,7 @@ pub(crate) enum Effect {
         change: Change,
     },
     Engine(EngineMode),
+    Audit(Audit),
     BodyProcessor(String),
     ForceRequestBody(bool),
     RequestBodyAccess(bool),
@@ -254,6 +270,12 @@ impl RuleSet {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Tells sets apart that were made of other rule texts; phrase files do not count.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        self.settings.digest
     }
 
     /// Whether any rule judges the request body.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::directives::{Builder, engine_mode, rule_selector};
+use super::directives::{Builder, audit_engine, engine_mode, rule_selector};
 use super::{Chain, Change, Disruptive, Effect, Link, Macro, Rule, Selector, Target};
 use crate::operators::{self, Built, Operator};
 use crate::seclang::{Action, Arg, Place, RawSelector, RawTarget, nearest, split_actions, split_targets};
@@ -90,6 +90,7 @@ pub(super) struct Defaults {
     disruptive: Disruptive,
     status: u16,
     log: bool,
+    audit: bool,
     transformations: Vec<u16>,
 }
 
@@ -99,6 +100,7 @@ impl Default for Defaults {
             disruptive: Disruptive::Pass,
             status: 403,
             log: true,
+            audit: true,
             transformations: Vec::new(),
         }
     }
@@ -116,6 +118,7 @@ struct Draft {
     disruptive: Option<Disruptive>,
     status: Option<u16>,
     log: Option<bool>,
+    audit: Option<bool>,
     transformations: Option<Vec<u16>>,
     message: Option<Macro>,
     data: Option<Macro>,
@@ -134,6 +137,7 @@ impl Builder<'_> {
             disruptive: draft.disruptive.unwrap_or(Disruptive::Pass),
             status: draft.status.unwrap_or(403),
             log: draft.log.unwrap_or(true),
+            audit: draft.audit.unwrap_or(true),
             transformations: draft.transformations.unwrap_or_default(),
         };
         if let Some(slot) = self.defaults.get_mut(draft.phase.unwrap_or(1)) {
@@ -236,6 +240,7 @@ impl Builder<'_> {
             rule.disruptive = draft.disruptive.unwrap_or(rule.disruptive);
             rule.status = draft.status.unwrap_or(rule.status);
             rule.log = draft.log.unwrap_or(rule.log);
+            rule.audit = draft.audit.unwrap_or(rule.audit);
             rule.severity = draft.severity.or(rule.severity);
             rule.message = draft.message.clone().or_else(|| rule.message.take());
             rule.data = draft.data.clone().or_else(|| rule.data.take());
@@ -279,6 +284,7 @@ impl Builder<'_> {
             disruptive,
             status: draft.status.unwrap_or(defaults.status),
             log: draft.log.unwrap_or(defaults.log),
+            audit: draft.audit.unwrap_or(defaults.audit),
             message: draft.message,
             data: draft.data,
             severity: draft.severity,
@@ -465,10 +471,11 @@ impl Builder<'_> {
             "block" => draft.block = true,
             "allow" => draft.disruptive = Some(allow(value)?),
             "status" => draft.status = Some(value?.parse().ok().filter(|s| (100..=599).contains(s))?),
-            "log" => draft.log = Some(true),
-            "nolog" => draft.log = Some(false),
-            // The rule log is one record: there is no separate audit log to switch.
-            "auditlog" | "noauditlog" => {}
+            // `log` and `nolog` are about both records; an `auditlog` or `noauditlog` behind them about the audit event only.
+            "log" => (draft.log, draft.audit) = (Some(true), Some(true)),
+            "nolog" => (draft.log, draft.audit) = (Some(false), Some(false)),
+            "auditlog" => draft.audit = Some(true),
+            "noauditlog" => draft.audit = Some(false),
             "msg" => draft.message = self.text(action),
             "logdata" => draft.data = self.text(action),
             "tag" => draft.tags.push(value?.to_owned()),
@@ -570,8 +577,9 @@ impl Builder<'_> {
             "requestbodyaccess" => Effect::RequestBodyAccess(switch(value)?),
             "responsebodyaccess" => Effect::ResponseBodyAccess(switch(value)?),
             "forcerequestbodyvariable" => Effect::ForceRequestBody(value.eq_ignore_ascii_case("on")),
-            // There is no audit log of its own to switch.
-            "auditengine" | "auditlogparts" => return Some(()),
+            "auditengine" => Effect::Audit(audit_engine(value)?),
+            // An audit event has one form.
+            "auditlogparts" => return Some(()),
             "ruleremovebyid" | "ruleremovebytag" | "ruleremovebymsg" => {
                 self.selectors.push(rule_selector(&lower, value).ok()?);
                 Effect::RemoveRules(self.selectors.len() - 1)

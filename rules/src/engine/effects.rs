@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::items::stored;
+use super::items::{Item, stored};
 use super::store::Id;
-use super::{RuleMatch, Transaction, View};
+use super::{HITS_MAX, Hit, RuleMatch, Transaction, View};
 use crate::compile::{Change, Effect, Macro, Part, Rule};
 use crate::operators::integer;
 use crate::transformations::TABLE;
@@ -13,6 +13,8 @@ use crate::variables::Var;
 /// Longest value or expanded text kept in a log record, in bytes.
 const LOG_VALUE_MAX: usize = 256;
 const LOG_TEXT_MAX: usize = 2048;
+/// Most hits of one match beside the last.
+const HITS_OF_RULE_MAX: usize = 16;
 
 impl Transaction {
     /// Expands a text; what is not set is empty.
@@ -78,6 +80,7 @@ impl Transaction {
                     self.mode = *mode;
                 }
             }
+            Effect::Audit(audit) => self.audit = *audit,
             Effect::BodyProcessor(name) => {
                 self.processor = Some(name.clone());
                 self.store.set(Var::ReqbodyProcessor, name.as_bytes());
@@ -155,10 +158,18 @@ impl Transaction {
             String::from_utf8_lossy(bytes.get(..LOG_TEXT_MAX).unwrap_or(&bytes)).into_owned()
         };
         let (message, data) = (text(&rule.message), text(&rule.data));
-        let (variable, value) = match self.matched {
+        // A rule without targets matches always: what another rule matched is not its own.
+        let judges = rule.links.iter().any(|link| !link.targets.is_empty());
+        let own = self.matched.filter(|_| judges);
+        let (variable, value) = match own {
             Some(item) => (self.full_name(rules, &item), self.store.get(item.value)),
             None => (Vec::new(), b"".as_slice()),
         };
+        let (others, others_dropped) = match own {
+            Some(item) => self.others(rules, rule, &item),
+            None => (Vec::new(), 0),
+        };
+        self.others += others.len();
         let record = RuleMatch {
             id: rule.id,
             message,
@@ -167,13 +178,68 @@ impl Transaction {
             tags: Arc::clone(&rule.tags),
             phase: u8::try_from(rule.phase + 1).unwrap_or(5),
             variable: String::from_utf8_lossy(&variable).into_owned(),
-            value: String::from_utf8_lossy(value.get(..LOG_VALUE_MAX).unwrap_or(value)).into_owned(),
+            value: excerpt(value),
             transformations: transformations(rules, rule),
             file: Arc::clone(&rule.file),
             line: rule.line,
+            others,
+            others_dropped,
+            logged: rule.log,
+            audited: rule.audit,
         };
         self.matches.push(record);
     }
+
+    /// What a match is about beside the item that matched last; and how many are left out.
+    fn others(&self, rules: View<'_>, rule: &Rule, last: &Item) -> (Vec<Hit>, u32) {
+        let mut others: Vec<Hit> = Vec::new();
+        let mut dropped = 0;
+        let mut from_request = !is_made_by_rules(last.var);
+        let known = |others: &[Hit], name: &str| others.iter().any(|hit| hit.variable == name);
+        for item in &self.hits {
+            let is_last = item.var == last.var && item.name == last.name;
+            let quoted = matches!(item.var, Var::MatchedVars | Var::MatchedVarsNames);
+            if (is_last || is_made_by_rules(item.var)) && !quoted {
+                continue;
+            }
+            if self.others + others.len() >= HITS_MAX || others.len() >= HITS_OF_RULE_MAX {
+                dropped += 1;
+                continue;
+            }
+            from_request = true;
+            let name = if quoted {
+                self.name_of(rules, item.name).to_vec()
+            } else {
+                self.full_name(rules, item)
+            };
+            let variable = String::from_utf8_lossy(&name).into_owned();
+            if !known(&others, &variable) {
+                let value = excerpt(self.store.get(item.value));
+                others.push(Hit { variable, value });
+            }
+        }
+        let wanted = !from_request && rule.links.len() > 1 && self.others < HITS_MAX;
+        if let Some(head) = self.head_matched.filter(|_| wanted) {
+            others.push(Hit {
+                variable: String::from_utf8_lossy(&self.full_name(rules, &head)).into_owned(),
+                value: excerpt(self.store.get(head.value)),
+            });
+        }
+        (others, dropped)
+    }
+}
+
+/// Whether the values of a variable are made while rules run.
+fn is_made_by_rules(var: Var) -> bool {
+    matches!(
+        var,
+        Var::Tx | Var::MatchedVar | Var::MatchedVarName | Var::MatchedVars | Var::MatchedVarsNames
+    )
+}
+
+/// As much of a value as a record keeps.
+fn excerpt(value: &[u8]) -> String {
+    String::from_utf8_lossy(value.get(..LOG_VALUE_MAX).unwrap_or(value)).into_owned()
 }
 
 /// The names of the transformations of a rule's last link.

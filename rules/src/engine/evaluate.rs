@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::items::{Item, selects};
 use super::store::Id;
-use super::{Transaction, Verdict, View};
+use super::{Decision, Transaction, Verdict, View};
 use crate::bits::Bits;
 use crate::compile::{BASE, Disruptive, EngineMode, Link, Macro, Rule, Step, Target};
 use crate::operators::{Captures, Operator};
@@ -33,6 +33,9 @@ impl Transaction {
                 verdict = end;
                 break;
             }
+        }
+        if self.exceeded && !logging && verdict == Verdict::Continue {
+            self.decided(0, phase);
         }
         if self.exceeded && self.mode == EngineMode::On && verdict == Verdict::Continue && !logging {
             let verdict = Verdict::Deny {
@@ -88,7 +91,7 @@ impl Transaction {
             if !self.chain(rules, rule, index) {
                 continue;
             }
-            if rule.log {
+            if rule.log || rule.audit {
                 self.record(rules, rule);
             }
             self.decide(rule, phase)?;
@@ -100,10 +103,22 @@ impl Transaction {
         Ok(())
     }
 
+    /// Notes the first refusal of the transaction, also one that is not acted on.
+    fn decided(&mut self, rule: u64, phase: usize) {
+        self.decision.get_or_insert_with(|| Decision {
+            enforced: self.mode == EngineMode::On,
+            rule,
+            phase: phase_number(phase),
+        });
+    }
+
     /// What a matching rule says about the rest of the phase.
     fn decide(&mut self, rule: &Rule, phase: usize) -> Result<(), Verdict> {
         if self.mode == EngineMode::Off {
             return Err(Verdict::Continue);
+        }
+        if rule.disruptive == Disruptive::Deny && phase != 4 {
+            self.decided(rule.id, phase);
         }
         match rule.disruptive {
             Disruptive::AllowPhase => Err(Verdict::Continue),
@@ -130,12 +145,23 @@ impl Transaction {
 
     fn chain(&mut self, rules: View<'_>, rule: &Rule, index: usize) -> bool {
         let Some(clock) = self.rule_clock else {
-            return rule.links.iter().all(|link| self.link(rules, link, index));
+            return self.links(rules, rule, index);
         };
         let start = clock();
-        let matched = rule.links.iter().all(|link| self.link(rules, link, index));
+        let matched = self.links(rules, rule, index);
         self.rule_ns.push((rule.id, clock().saturating_sub(start)));
         matched
+    }
+
+    fn links(&mut self, rules: View<'_>, rule: &Rule, index: usize) -> bool {
+        let Some((head, chained)) = rule.links.split_first() else {
+            return true;
+        };
+        if !self.link(rules, head, index) {
+            return false;
+        }
+        self.head_matched = self.matched;
+        chained.iter().all(|link| self.link(rules, link, index))
     }
 
     /// Judges every value of one link; its effects run for each that matches.

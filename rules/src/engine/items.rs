@@ -6,7 +6,7 @@ use crate::compile::{Selector, Target};
 use crate::variables::{COLLECTIONS, Var};
 
 /// What stands behind the colon of a value's name.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Name {
     None,
     Value(Id),

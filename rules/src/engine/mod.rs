@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::bits::Bits;
-use crate::compile::{EngineMode, PROGRAMS, Program, RuleSet, Target};
+use crate::compile::{Audit, EngineMode, PROGRAMS, Program, RuleSet, Target};
 use crate::variables::Var;
 use items::Item;
 use store::{Id, Store};
@@ -130,6 +130,38 @@ pub struct RuleMatch {
     pub file: Arc<PathBuf>,
     /// The rule's line.
     pub line: u32,
+    /// Other values that this match is about: the further ones of the rule, and the request's own value where the one that
+    /// matched last was made by the rules (a capture, a TX variable). At most [`HITS_MAX`] of one transaction.
+    pub others: Vec<Hit>,
+    /// Values of this match that are not kept.
+    pub others_dropped: u32,
+    /// Whether it belongs in logs and counters (`nolog` was not said).
+    pub logged: bool,
+    /// Whether it belongs in an audit event (`noauditlog` was not said).
+    pub audited: bool,
+}
+
+/// Most [`Hit`]s that one transaction keeps.
+pub const HITS_MAX: usize = 256;
+
+/// A value on which a rule matched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hit {
+    /// Its name, as `ARGS:name`.
+    pub variable: String,
+    /// The value after the transformations, at most 256 bytes.
+    pub value: String,
+}
+
+/// What the rules decided about a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision {
+    /// False when the verdict was recorded only: the request would have been refused in `Enforce` mode.
+    pub enforced: bool,
+    /// The first rule that refused; 0 for an exceeded budget.
+    pub rule: u64,
+    /// 1 to 5.
+    pub phase: u8,
 }
 
 /// What is left of a transaction.
@@ -139,10 +171,32 @@ pub struct Report {
     pub matches: Vec<RuleMatch>,
     /// The larger of `TX.blocking_inbound_anomaly_score` and `TX.inbound_anomaly_score`.
     pub score: u32,
+    /// The same of the outbound scores; 0 when nothing matched.
+    pub outbound_score: u32,
+    /// The refusal, if there was one or would have been one.
+    pub decision: Option<Decision>,
+    /// Why the body could not be read by its type, if it could not.
+    pub body_fault: Option<String>,
+    /// Bytes that operators and transformations looked at.
+    pub work_bytes: u64,
+    /// Which audit event the transaction leaves.
+    pub audit: Audit,
     /// Whether the work budget ended the inspection.
     pub budget_exceeded: bool,
     /// With `Options::rule_clock`: each rule that was looked at, and nanoseconds.
     pub rule_ns: Vec<(u64, u64)>,
+}
+
+impl Report {
+    /// Whether there is anything to tell: a match, a refusal, a fault, or an event that was asked for.
+    #[must_use]
+    pub fn has_findings(&self) -> bool {
+        !self.matches.is_empty()
+            || self.decision.is_some()
+            || self.budget_exceeded
+            || self.body_fault.is_some()
+            || self.audit == Audit::All
+    }
 }
 
 /// The set, and the program of it whose rules are running.
@@ -165,6 +219,8 @@ pub struct Transaction {
     rule_ns: Vec<(u64, u64)>,
     /// The value that matched last, and all that the last matching link found.
     matched: Option<Item>,
+    /// What the head of the running chain matched last.
+    head_matched: Option<Item>,
     hits: Vec<Item>,
     // Buffers that are used again and again.
     new_hits: Vec<Item>,
@@ -174,6 +230,11 @@ pub struct Transaction {
     pub(crate) mode: EngineMode,
     pub(crate) matches: Vec<RuleMatch>,
     pub(crate) exceeded: bool,
+    pub(crate) audit: Audit,
+    pub(crate) decision: Option<Decision>,
+    budget: u64,
+    /// Hits kept in the matches' `others`.
+    others: usize,
     /// Rules that `ctl` has switched off, and targets of rules.
     removed: [Bits; PROGRAMS],
     excluded: Vec<([Bits; PROGRAMS], Arc<Target>)>,
@@ -223,17 +284,29 @@ impl Transaction {
     #[must_use]
     pub fn finish(mut self) -> Report {
         self.run(4);
-        let score = ["blocking_inbound_anomaly_score", "inbound_anomaly_score"]
-            .iter()
-            .map(|name| self.store.tx_number(&self.rules, name.as_bytes()))
-            .max()
-            .unwrap_or(0);
+        let score = self.score("blocking_inbound_anomaly_score", "inbound_anomaly_score");
+        let outbound_score = if self.matches.is_empty() {
+            0
+        } else {
+            self.score("blocking_outbound_anomaly_score", "outbound_anomaly_score")
+        };
         Report {
             matches: std::mem::take(&mut self.matches),
-            score: u32::try_from(score.max(0)).unwrap_or(u32::MAX),
+            score,
+            outbound_score,
+            decision: self.decision,
+            body_fault: self.body_fault(),
+            work_bytes: self.budget.saturating_sub(self.store.budget),
+            audit: self.audit,
             budget_exceeded: self.exceeded,
             rule_ns: std::mem::take(&mut self.rule_ns),
         }
+    }
+
+    /// The larger of two TX variables.
+    fn score(&self, one: &str, other: &str) -> u32 {
+        let number = |name: &str| self.store.tx_number(&self.rules, name.as_bytes());
+        u32::try_from(number(one).max(number(other)).max(0)).unwrap_or(u32::MAX)
     }
 }
 

@@ -29,6 +29,7 @@ impl Transaction {
             (mode, _) => mode,
         };
         let (body_access, response_access) = (rules.settings.request_body, rules.settings.response_body);
+        let audit = rules.settings.audit;
         Self {
             rules,
             store,
@@ -39,6 +40,7 @@ impl Transaction {
             rule_clock: options.rule_clock,
             rule_ns: Vec::new(),
             matched: None,
+            head_matched: None,
             hits: Vec::new(),
             new_hits: Vec::new(),
             items: Vec::new(),
@@ -47,6 +49,10 @@ impl Transaction {
             mode,
             matches: Vec::new(),
             exceeded: false,
+            audit,
+            decision: None,
+            budget: options.budget,
+            others: 0,
             removed: Default::default(),
             excluded: Vec::new(),
             processor: None,

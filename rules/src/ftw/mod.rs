@@ -232,6 +232,7 @@ fn observe(stage: &Stage, rules: &Arc<RuleSet>, plain: bool) -> Seen {
     let mut log: String = report
         .matches
         .iter()
+        .filter(|m| m.logged)
         .map(|m| {
             format!(
                 "[id \"{}\"] [msg \"{}\"] [data \"{}\"]\n",
@@ -243,7 +244,7 @@ fn observe(stage: &Stage, rules: &Arc<RuleSet>, plain: bool) -> Seen {
         log.push_str(&format!("Multipart parsing error: {fault}\n"));
     }
     Seen {
-        ids: report.matches.iter().map(|m| m.id).collect(),
+        ids: report.matches.iter().filter(|m| m.logged).map(|m| m.id).collect(),
         log,
         status,
         refused,

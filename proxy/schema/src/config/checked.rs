@@ -618,6 +618,8 @@ pub struct Quarantined {
 pub struct Observability {
     /// One JSON line per request.
     pub access_log: Option<AccessLog>,
+    /// One JSON line per request on which rules matched.
+    pub audit_log: Option<AuditLog>,
     /// Tenants with own metric series; the rest share `other`.
     pub metric_tenants_max: u32,
 }
@@ -633,6 +635,37 @@ pub struct AccessLog {
     pub headers: Vec<String>,
     /// Log one of this many answers below 400; all others are always logged.
     pub sample: NonZeroU32,
+}
+
+/// The audit log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AuditLog {
+    /// Where to.
+    pub sink: LogSink,
+    /// Write one of this many events of requests that the rules let through.
+    pub sample: NonZeroU32,
+    /// Such events per second, rule and tenant; `None` has no bound.
+    pub rule_events_per_s_max: Option<NonZeroU32>,
+    /// Parts of names whose values are replaced beside the built-in ones, lower case.
+    pub redact: Vec<String>,
+    /// What is written of a value.
+    pub values: AuditValues,
+    /// Bytes of an excerpt.
+    pub value_bytes_max: u16,
+    /// Rules in one event.
+    pub matched_max: u16,
+}
+
+/// What is written of a value on which a rule matched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditValues {
+    /// Its beginning, without what looks secret.
+    Excerpt,
+    /// A keyed hash.
+    Hash,
+    /// Nothing.
+    Omit,
 }
 
 /// Where a log goes.

@@ -34,7 +34,8 @@ macro_rules! metrics {
 }
 
 metrics! {
-    ACCESS_LOG_DROPPED = Counter "weir_access_log_dropped_total" [] "Access log lines that were dropped because the log could not keep up.";
+    ACCESS_LOG_DROPPED = Counter "weir_access_log_dropped_total" [] "Access log lines that were lost because the log could not keep up or be written.";
+    AUDIT_EVENTS = Counter "weir_audit_events_total" ["result"] "Audit events by what became of them: written, sampled_out, over_rate, dropped (the log could not keep up), failed (the file could not be written).";
     BUILD_INFO = Gauge "weir_build_info" ["version"] "Always 1; the label is the version that runs.";
     CONFIG_DEGRADED = Gauge "weir_config_degraded" [] "1 while the last known good version is served because the document cannot be, else 0.";
     CONFIG_GENERATION = Gauge "weir_config_generation" [] "Generation of the configuration that is served.";
@@ -59,8 +60,11 @@ metrics! {
     UPSTREAM_HEALTHY = Gauge "weir_upstream_healthy" ["pool", "endpoint"] "1 when the endpoint takes requests, else 0.";
     UPSTREAM_REQUESTS = Counter "weir_upstream_requests_total" ["pool", "result"] "Tries at upstreams by result.";
     UPSTREAM_RETRIES = Counter "weir_upstream_retries_total" ["pool"] "Tries after the first.";
+    WAF_BODY_FAULTS = Counter "weir_waf_body_faults_total" ["tenant"] "Request bodies that could not be read by their type for the rules.";
+    WAF_BUDGET_EXCEEDED = Counter "weir_waf_budget_exceeded_total" ["tenant"] "Requests whose inspection ended because the work budget was used up.";
     WAF_MATCHES = Counter "weir_waf_matches_total" ["rule"] "Rules that matched, by rule id; ids beyond the bound count as other.";
     WAF_SECONDS = Counter "weir_waf_seconds_total" ["tenant"] "CPU time of requests in the rule engine.";
+    WAF_VERDICTS = Counter "weir_waf_verdicts_total" ["tenant", "verdict"] "Requests on which rules matched, by what came of it: blocked, would_block (only recorded), passed.";
 }
 
 /// Reasons of `CONNECTION_CUTS`.

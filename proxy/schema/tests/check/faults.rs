@@ -188,6 +188,22 @@ pub(crate) const FAULTS: &[(&str, &str, &str, u32, u32, &str)] = &[
         "stdout",
     ),
     (
+        "observability: { audit_log: { file: a, stdout: true } }",
+        "conflict",
+        "/observability/audit_log",
+        3,
+        29,
+        "stdout",
+    ),
+    (
+        "observability: { access_log: { file: a }, audit_log: { file: a } }",
+        "conflict",
+        "/observability/audit_log",
+        3,
+        54,
+        "of its own",
+    ),
+    (
         "tenants: [{ id: a, hosts: [a.test], tier: x }]",
         "unknown_reference",
         "/tenants/0/tier",

@@ -229,16 +229,30 @@ pub(super) fn limits(raw: &RawGlobalLimits) -> GlobalLimits {
 
 pub(super) fn observability(raw: &RawObservability, scope: &mut Scope<'_>) -> Observability {
     let access_log = raw.access_log.as_ref().and_then(|log| access_log(log, scope));
+    let audit_log = raw.audit_log.as_ref().and_then(|log| audit_log(log, scope));
+    if let (Some(access), Some(audit)) = (&access_log, &audit_log)
+        && access.sink == audit.sink
+        && matches!(audit.sink, LogSink::File(_))
+    {
+        let at = At::Root.key("observability");
+        let hint = "a file of its own".to_owned();
+        scope.faults.add(
+            &at.key("audit_log"),
+            "conflict",
+            "the access log goes to the same file",
+            hint,
+        );
+    }
     Observability {
         access_log,
+        audit_log,
         metric_tenants_max: raw.metric_tenants_max,
     }
 }
 
-fn access_log(raw: &RawAccessLog, scope: &mut Scope<'_>) -> Option<AccessLog> {
-    let at = At::Root.key("observability");
-    let at = at.key("access_log");
-    let sink = match (&raw.file, raw.stdout) {
+/// A file or standard output.
+fn sink(file: Option<&String>, stdout: bool, at: &At<'_>, scope: &mut Scope<'_>) -> Option<LogSink> {
+    match (file, stdout) {
         (Some(file), false) => Some(LogSink::File(scope.path(file))),
         (None, true) => Some(LogSink::Stdout),
         (file, _) => {
@@ -248,14 +262,20 @@ fn access_log(raw: &RawAccessLog, scope: &mut Scope<'_>) -> Option<AccessLog> {
                 "the log goes nowhere"
             };
             scope.faults.add(
-                &at,
+                at,
                 "conflict",
                 message,
                 "either `file` or `stdout: true`".to_owned(),
             );
             None
         }
-    };
+    }
+}
+
+fn access_log(raw: &RawAccessLog, scope: &mut Scope<'_>) -> Option<AccessLog> {
+    let at = At::Root.key("observability");
+    let at = at.key("access_log");
+    let sink = sink(raw.file.as_ref(), raw.stdout, &at, scope);
     let names = at.key("headers");
     let mut headers = Vec::new();
     for (place, name) in raw.headers.iter() {
@@ -279,5 +299,27 @@ fn access_log(raw: &RawAccessLog, scope: &mut Scope<'_>) -> Option<AccessLog> {
         redact_query,
         headers,
         sample: NonZeroU32::new(raw.sample)?,
+    })
+}
+
+fn audit_log(raw: &RawAuditLog, scope: &mut Scope<'_>) -> Option<AuditLog> {
+    let at = At::Root.key("observability");
+    let sink = sink(raw.file.as_ref(), raw.stdout, &at.key("audit_log"), scope);
+    Some(AuditLog {
+        sink: sink?,
+        sample: NonZeroU32::new(raw.sample)?,
+        rule_events_per_s_max: NonZeroU32::new(raw.rule_events_per_s_max),
+        redact: raw
+            .redact
+            .iter()
+            .map(|(_, part)| part.to_ascii_lowercase())
+            .collect(),
+        values: match raw.values {
+            RawAuditValues::Excerpt => AuditValues::Excerpt,
+            RawAuditValues::Hash => AuditValues::Hash,
+            RawAuditValues::Omit => AuditValues::Omit,
+        },
+        value_bytes_max: raw.value_bytes_max,
+        matched_max: raw.matched_max,
     })
 }

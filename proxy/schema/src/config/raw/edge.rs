@@ -350,6 +350,8 @@ impl Default for RawGlobalLimits {
 pub struct RawObservability {
     /// One JSON line per request; without this key none.
     pub access_log: Option<RawAccessLog>,
+    /// One JSON line per request on which rules matched; without this key none.
+    pub audit_log: Option<RawAuditLog>,
     /// Tenants with own metric series; the rest share `other`.
     #[schemars(range(min = 0, max = 100_000))]
     pub metric_tenants_max: u32,
@@ -359,6 +361,7 @@ impl Default for RawObservability {
     fn default() -> Self {
         Self {
             access_log: None,
+            audit_log: None,
             metric_tenants_max: 1000,
         }
     }
@@ -394,4 +397,59 @@ impl Default for RawAccessLog {
             sample: 1,
         }
     }
+}
+
+/// The audit log: what rules found.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawAuditLog {
+    /// File to append to; either this or `stdout: true`.
+    #[schemars(length(min = 1, max = 4096))]
+    pub file: Option<String>,
+    /// Write to standard output.
+    pub stdout: bool,
+    /// Write one of this many events of requests that the rules let through; refusals are always written.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub sample: u32,
+    /// Such events per second, rule and tenant; an event above that is written only for another rule's sake. 0: no bound.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub rule_events_per_s_max: u32,
+    /// Parts of names whose values are replaced, beside the built-in ones (`password`, `token`, cookies and the like).
+    #[schemars(length(max = 100), inner(length(min = 1, max = 100)))]
+    pub redact: List<String>,
+    /// What is written of a value on which a rule matched.
+    pub values: RawAuditValues,
+    /// Bytes of such a value with `values: excerpt`.
+    #[schemars(range(min = 0, max = 256))]
+    pub value_bytes_max: u16,
+    /// Rules in one event; what is left out is counted in it.
+    #[schemars(range(min = 1, max = 256))]
+    pub matched_max: u16,
+}
+
+impl Default for RawAuditLog {
+    fn default() -> Self {
+        Self {
+            file: None,
+            stdout: false,
+            sample: 1,
+            rule_events_per_s_max: 10,
+            redact: List::default(),
+            values: RawAuditValues::Excerpt,
+            value_bytes_max: 64,
+            matched_max: 32,
+        }
+    }
+}
+
+/// What is written of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RawAuditValues {
+    /// Its beginning, without what looks secret.
+    Excerpt,
+    /// A hash whose key is new with every process: equal values look equal.
+    Hash,
+    /// Nothing.
+    Omit,
 }
