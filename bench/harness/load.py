@@ -12,15 +12,16 @@ H2_CONNECTIONS, H2_STREAMS = 8, 32
 
 def wrk(url, seconds):
     """64 keep-alive HTTP/1.1 connections from one thread."""
-    return ["wrk", "-t1", f"-c{WRK_CONNECTIONS}", f"-d{seconds}s", *_headers(), url]
+    return ["wrk", "-t1", f"-c{WRK_CONNECTIONS}", f"-d{seconds}s", *headers(), url]
 
 
 def h2load(url, seconds):
     """8 HTTP/2 connections of 32 streams each, from one thread."""
-    return ["h2load", "-t1", f"-c{H2_CONNECTIONS}", f"-m{H2_STREAMS}", "-D", str(seconds), *_headers(), url]
+    return ["h2load", "-t1", f"-c{H2_CONNECTIONS}", f"-m{H2_STREAMS}", "-D", str(seconds), *headers(), url]
 
 
-def _headers():
+def headers():
+    """The header fields of every request, as arguments that wrk, h2load and curl share."""
     return [part for name, value in proxies.HEADERS.items() for part in ("-H", f"{name}: {value}")]
 
 
