@@ -1,5 +1,7 @@
 //! What a tenant changes of its rule set, from the document's keys to an [`Overlay`] on the shared set.
 
+use std::path::Path;
+
 use weir_rules::{Diagnostic, Overlay, RuleChoice};
 use weir_schema::config::checked::{ExcludedRules, Tenant, WafPolicy};
 
@@ -51,8 +53,14 @@ pub(super) fn warn(tenant: &Tenant, found: &[Diagnostic], warnings: &mut Vec<Str
         });
         let note = about.and_then(|exclusion| exclusion.note.as_deref());
         let note = note.map_or_else(String::new, |note| format!(" ({note})"));
+        // What the document says has no place in a rule file.
+        let text = if one.path == Path::new("overlay") {
+            one.message.clone()
+        } else {
+            one.to_string()
+        };
         if warnings.len() < WARNINGS_MAX {
-            warnings.push(format!("tenant {}: {one}{note}", tenant.id));
+            warnings.push(format!("tenant {}: {text}{note}", tenant.id));
         }
     }
 }
