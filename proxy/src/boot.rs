@@ -239,16 +239,17 @@ impl Service for Traffic {
     }
 }
 
-/// Checks a document and everything that it names: certificates, keys, rules, databases. Gives what would be served.
+/// Checks a document and everything that it names: certificates, keys, rules, databases. Gives what would be served, and
+/// warnings.
 ///
 /// # Errors
 /// All that is wrong with the document, or all that is wrong with the files of a document that is right.
-pub fn check_files(document: &Document) -> Result<CheckedConfig, StartError> {
+pub fn check_files(document: &Document) -> Result<(CheckedConfig, Vec<String>), StartError> {
     // Fails only when a provider was installed before, which then serves as well.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let metrics = Metrics::new().map_err(|error| StartError::System(error.to_string()))?;
     let live = first::compile(document, None, &metrics)?;
-    Ok((*live.config).clone())
+    Ok(((*live.config).clone(), live.warnings))
 }
 
 /// Path of the document's folder.

@@ -2,6 +2,7 @@
 //! parts; state that must survive a swap lives in [`Shared`], keyed by stable ids.
 
 mod aside;
+mod overlay;
 mod rule_cache;
 
 use std::collections::{HashMap, HashSet};
@@ -17,7 +18,7 @@ use weir_decide::resolve::HostTable;
 use weir_decide::retry::Budget;
 use weir_decide::route::RouteTable;
 use weir_geoip::Database;
-use weir_rules::{Disk, RuleSet, Source};
+use weir_rules::{Diagnostic, Disk, Overlay, RuleSet, Source};
 use weir_schema::config::checked::{
     AccessLog, AuditLog, CheckedConfig, KeySource, Pool, RuleSetSource, Tenant, WafMode,
 };
@@ -60,6 +61,8 @@ pub(crate) struct Live {
     pub(crate) certificates: Certificates,
     geo: Option<(GeoKey, Arc<Database>)>,
     rule_sets: RuleCache,
+    /// What works but may not mean what an operator thinks.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Paths, sizes and change times of the databases.
@@ -179,6 +182,7 @@ pub(crate) fn compile(
         previous,
         metrics,
         rule_sets: RuleCache::default(),
+        warnings: Vec::new(),
         errors: &mut errors,
         faults: Faults::default(),
     };
@@ -229,6 +233,7 @@ pub(crate) fn compile(
         audit_log: config.observability.audit_log.clone().map(Arc::new),
         geo,
         rule_sets: build.rule_sets,
+        warnings: build.warnings,
         config: Arc::new(config),
     })
 }
@@ -259,6 +264,7 @@ struct Build<'a> {
     previous: Option<&'a Live>,
     metrics: &'a Metrics,
     rule_sets: RuleCache,
+    warnings: Vec<String>,
     errors: &'a mut Vec<CompileError>,
     faults: Faults,
 }
@@ -523,21 +529,28 @@ impl Build<'_> {
                 compiled
             }
         };
-        if shared.is_none() || tenant.waf.rules.is_empty() {
-            return Ok(shared);
-        }
-        let mut all = sources.to_vec();
-        all.extend(self::sources(&tenant.waf.rules)?);
-        self.rule_set(&all).map(Some)
+        let overlay = overlay::of(&tenant.waf)?;
+        let Some(base) = shared.filter(|_| overlay != Overlay::default()) else {
+            return Ok(rules.get(id).cloned().flatten());
+        };
+        let previous = self.previous.map(|live| &live.rule_sets);
+        let laid = self
+            .rule_sets
+            .overlay(&base, &overlay, previous)
+            .map_err(rule_errors)?;
+        overlay::warn(tenant, &laid.warnings, &mut self.warnings);
+        Ok(Some(laid.rules))
     }
 
     fn rule_set(&mut self, sources: &[Source]) -> Result<Arc<RuleSet>, Vec<CompileError>> {
         let previous = self.previous.map(|live| &live.rule_sets);
-        self.rule_sets.get(sources, previous).map_err(|found| {
-            let errors = found.iter().map(|found| CompileError::Rule(found.to_string()));
-            errors.collect()
-        })
+        self.rule_sets.get(sources, previous).map_err(rule_errors)
     }
+}
+
+fn rule_errors(found: Vec<Diagnostic>) -> Vec<CompileError> {
+    let errors = found.iter().map(|found| CompileError::Rule(found.to_string()));
+    errors.collect()
 }
 
 fn unreadable(path: &Path, reason: impl ToString) -> CompileError {

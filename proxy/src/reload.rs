@@ -40,7 +40,11 @@ pub(crate) struct Current {
 /// What became of a reload.
 pub(crate) enum Outcome {
     /// Nothing differs, or only a dry run was asked for.
-    Checked { generation: u64, diff: Value },
+    Checked {
+        generation: u64,
+        diff: Value,
+        warnings: Vec<String>,
+    },
     /// Refused, with reasons.
     Refused(Vec<Value>),
     /// Swapped.
@@ -48,6 +52,8 @@ pub(crate) enum Outcome {
         generation: u64,
         diff: Value,
         quarantined: Value,
+        /// What works but may not mean what an operator thinks.
+        warnings: Vec<String>,
         /// From reading the document to the swap.
         compile_ms: u64,
         /// CPU time of reading and checking, and of compiling and comparing, microseconds.
@@ -60,20 +66,26 @@ impl Outcome {
     /// The outcome as JSON.
     pub(crate) fn event(&self) -> Value {
         match self {
-            Self::Checked { generation, diff } => {
-                json!({"event": "checked", "generation": generation, "diff": diff})
+            Self::Checked {
+                generation,
+                diff,
+                warnings,
+            } => {
+                json!({"event": "checked", "generation": generation, "warnings": warnings, "diff": diff})
             }
             Self::Refused(errors) => json!({"event": "reload_refused", "errors": errors}),
             Self::Swapped {
                 generation,
                 diff,
                 quarantined,
+                warnings,
                 compile_ms,
                 check_cpu_us,
                 compile_cpu_us,
             } => {
                 json!({"event": "reloaded", "generation": generation, "compile_ms": compile_ms,
-                    "check_cpu_us": check_cpu_us, "compile_cpu_us": compile_cpu_us, "quarantined": quarantined, "diff": diff})
+                    "check_cpu_us": check_cpu_us, "compile_cpu_us": compile_cpu_us, "quarantined": quarantined,
+                    "warnings": warnings, "diff": diff})
             }
         }
     }
@@ -221,6 +233,7 @@ impl Reloader {
             let current = self.current();
             current.sound.clone().unwrap_or_else(|| current.document.clone())
         });
+        let warnings = candidate.live.warnings.clone();
         self.shared.live.store(Arc::new(candidate.live));
         self.shared.claims.forget();
         let metrics = &self.shared.metrics;
@@ -240,6 +253,7 @@ impl Reloader {
             generation,
             diff: candidate.diff,
             quarantined,
+            warnings,
             compile_ms: u64::try_from(candidate.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             check_cpu_us: candidate.check_cpu_us,
             compile_cpu_us: candidate.compile_cpu_us,
@@ -286,6 +300,7 @@ impl Process {
             return Outcome::Checked {
                 generation: self.shared.live.load().generation,
                 diff: candidate.diff,
+                warnings: candidate.live.warnings,
             };
         }
         let outcome = {

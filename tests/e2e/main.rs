@@ -22,6 +22,7 @@ mod listeners;
 mod messages;
 mod observe;
 mod outlier;
+mod overlay;
 mod pools;
 mod quarantine;
 mod reload;

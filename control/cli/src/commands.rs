@@ -150,9 +150,11 @@ pub(crate) fn config_check(file: &Path, files: bool, as_json: bool) -> ExitCode 
     let checked = if files {
         check_files(&document)
     } else {
-        check(&document).map_err(StartError::Config)
+        check(&document)
+            .map(|config| (config, Vec::new()))
+            .map_err(StartError::Config)
     };
-    let config = match checked {
+    let (config, warnings) = match checked {
         Ok(config) => config,
         Err(StartError::Compile(errors)) if as_json => {
             let errors: Vec<Value> = errors.iter().map(|error| json!({"message": error})).collect();
@@ -164,9 +166,12 @@ pub(crate) fn config_check(file: &Path, files: bool, as_json: bool) -> ExitCode 
     if as_json {
         return print(
             &json!({"valid": true, "digest": config.digest, "tenants": config.tenants.len(),
-                "pools": config.pools.len(), "quarantined": config.quarantined})
+                "pools": config.pools.len(), "quarantined": config.quarantined, "warnings": warnings})
             .to_string(),
         );
+    }
+    for warning in &warnings {
+        complain(warning);
     }
     for aside in &config.quarantined {
         let id = aside.id.as_ref().map_or("without an id", |id| id.as_str());

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use weir_rules::{Diagnostic, Disk, Files, RuleSet, Source};
+use weir_rules::{Compiled, Diagnostic, Disk, Files, Overlay, RuleSet, Source};
 
 type Sum = [u8; 32];
 
@@ -17,7 +17,19 @@ type Key = Vec<(PathBuf, Sum)>;
 
 /// Compiled rules of one version.
 #[derive(Default)]
-pub(crate) struct RuleCache(HashMap<Key, Entry>);
+pub(crate) struct RuleCache {
+    sets: HashMap<Key, Entry>,
+    /// By the address of the shared set, which the entry keeps alive, and what was laid on it.
+    overlays: HashMap<(usize, Sum), Laid>,
+}
+
+/// A shared set with an overlay on it.
+#[derive(Clone)]
+struct Laid {
+    base: Arc<RuleSet>,
+    compiled: Compiled,
+    used: Arc<Used>,
+}
 
 #[derive(Clone)]
 struct Entry {
@@ -80,10 +92,10 @@ impl RuleCache {
             .iter()
             .map(|source| (source.path.clone(), sum_of(source.text.as_bytes())))
             .collect();
-        if let Some(known) = self.0.get(&key) {
+        if let Some(known) = self.sets.get(&key) {
             return Ok(Arc::clone(&known.rules));
         }
-        let old = previous.and_then(|previous| previous.0.get(&key));
+        let old = previous.and_then(|previous| previous.sets.get(&key));
         let entry = match old.filter(|old| old.used.is_current()) {
             Some(old) => old.clone(),
             None => {
@@ -96,8 +108,44 @@ impl RuleCache {
             }
         };
         let rules = Arc::clone(&entry.rules);
-        self.0.insert(key, entry);
+        self.sets.insert(key, entry);
         Ok(rules)
+    }
+
+    /// A shared set with an overlay: of this version, of `previous` if nothing changed, or compiled. Only what the overlay
+    /// adds is compiled.
+    ///
+    /// # Errors
+    /// Every error of every file and exclusion.
+    pub(crate) fn overlay(
+        &mut self,
+        base: &Arc<RuleSet>,
+        overlay: &Overlay,
+        previous: Option<&Self>,
+    ) -> Result<Compiled, Vec<Diagnostic>> {
+        // The debug form quotes every text, so that two overlays never read the same.
+        let key = (
+            Arc::as_ptr(base).addr(),
+            sum_of(format!("{overlay:?}").as_bytes()),
+        );
+        if let Some(known) = self.overlays.get(&key) {
+            return Ok(known.compiled.clone());
+        }
+        let old = previous.and_then(|previous| previous.overlays.get(&key));
+        let laid = match old.filter(|old| Arc::ptr_eq(&old.base, base) && old.used.is_current()) {
+            Some(old) => old.clone(),
+            None => {
+                let files = Noting::default();
+                Laid {
+                    compiled: base.with_overlay(overlay, &files)?,
+                    base: Arc::clone(base),
+                    used: Arc::new(files.0.into_inner()),
+                }
+            }
+        };
+        let compiled = laid.compiled.clone();
+        self.overlays.insert(key, laid);
+        Ok(compiled)
     }
 }
 

@@ -22,6 +22,16 @@ pub enum RuleChoice {
     Tag(String),
 }
 
+impl std::fmt::Display for RuleChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ids(ids) => write!(f, "id {ids}"),
+            Self::Message(pattern) => write!(f, "message `{pattern}`"),
+            Self::Tag(pattern) => write!(f, "tag `{pattern}`"),
+        }
+    }
+}
+
 /// What a tenant changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overlay {
@@ -137,7 +147,7 @@ fn choices(
         Ok(selector) => {
             let hit = selected(&selector, rules);
             if hit.is_empty() {
-                let message = format!("no rule of the shared set is selected by {choice:?}");
+                let message = format!("no rule of the shared set is selected by {choice}");
                 found.push(note(Severity::Warning, "exclusion_matches_nothing", message));
             }
             hit
@@ -146,7 +156,7 @@ fn choices(
             found.push(note(
                 Severity::Error,
                 "bad_selector",
-                format!("{choice:?}: {error}"),
+                format!("{choice}: {error}"),
             ));
             Bits::default()
         }

@@ -4,6 +4,7 @@
 //! faulty part is left out for the last step, so that one fault hides no other.
 
 mod edge;
+mod overlay;
 mod tenant;
 mod text;
 mod upstream;

@@ -525,12 +525,46 @@ pub struct WafPolicy {
     pub rule_set: RuleSetId,
     /// Own SecLang files, evaluated after the rule set.
     pub rules: Vec<PathBuf>,
+    /// Own SecLang files, evaluated before the rule set.
+    pub rules_before: Vec<PathBuf>,
+    /// TX variables by lower-case name, set when a transaction begins; no rule changes them.
+    pub tx: Vec<(String, String)>,
+    /// Rules of the set that do not run, or do not look at some values.
+    pub exclusions: Vec<Exclusion>,
     /// Bytes of a body that are held and judged before any upstream is contacted.
     pub body_bytes_max: u64,
     /// Bytes of a response body that are held and judged.
     pub response_bytes_max: u64,
     /// What to do with a body above `body_bytes_max`.
     pub body_over_limit: BodyOverLimit,
+}
+
+/// Rules that do not run, or do not look at some values.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Exclusion {
+    /// Which.
+    pub rules: ExcludedRules,
+    /// Values that they do not look at; empty is that they do not run.
+    pub targets: Vec<String>,
+    /// Why.
+    pub note: Option<String>,
+}
+
+/// Rules of a set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExcludedRules {
+    /// From the first id to the last.
+    Ids {
+        /// First.
+        first: u32,
+        /// Last.
+        last: u32,
+    },
+    /// A regex over their messages.
+    Message(String),
+    /// A regex over their tags.
+    Tag(String),
 }
 
 /// What a verdict does.

@@ -2,10 +2,12 @@
 //! key is what `weir config schema` publishes and what the check enforces.
 
 mod edge;
+mod overlay;
 mod tenant;
 mod upstream;
 
 pub use edge::*;
+pub use overlay::*;
 pub use tenant::*;
 pub use upstream::*;
 

@@ -251,6 +251,30 @@ fn tenant_keys_override_their_tier_one_by_one() {
 }
 
 #[test]
+fn tx_variables_of_a_tier_stay_unless_the_tenant_names_them() {
+    let config = sound(
+        "version: 1\ntiers: [{ id: s, waf: { paranoia: 2, inbound_threshold: 9, exclusions: [{ id: 7 }] } }]\n\
+         tenants: [{ id: t, tier: s, hosts: [t.test], waf: { paranoia: 1, tx: [{ name: detection_paranoia_level, value: \"3\" }] } }]\n",
+    );
+    let waf = &config.tenants[0].waf;
+    let mut tx: Vec<_> = waf
+        .tx
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    tx.sort_unstable();
+    assert_eq!(
+        tx,
+        [
+            ("blocking_paranoia_level", "1"),
+            ("detection_paranoia_level", "3"),
+            ("inbound_anomaly_score_threshold", "9")
+        ]
+    );
+    assert_eq!(waf.exclusions.len(), 1);
+}
+
+#[test]
 fn quarantine_sets_only_the_faulty_tenant_aside() {
     let tail = "tenants:\n  - { id: bad, hosts: [bad.test], routes: [{ id: r, pool: gone }] }\n  - { id: good, hosts: [good.test] }\n";
     assert!(check(&format!("{POOL}{tail}")).is_err());

@@ -7,7 +7,7 @@ use super::super::checked::*;
 use super::super::error::At;
 use super::super::raw::*;
 use super::edge::{ms, rate};
-use super::{Kind, Scope, text};
+use super::{Kind, Scope, overlay, text};
 use crate::config::rule::shown;
 use crate::ids::{PoolId, RegionId, RouteId, RuleSetId, TenantId, TierId};
 
@@ -58,6 +58,9 @@ struct Policies {
     mode: Option<RawWafMode>,
     rule_set: Option<RuleSetId>,
     rules: Option<Vec<std::path::PathBuf>>,
+    rules_before: Option<Vec<std::path::PathBuf>>,
+    tx: Vec<(String, String)>,
+    exclusions: Option<Vec<Exclusion>>,
     body_bytes_max: Option<u64>,
     body_over_limit: Option<RawOverLimit>,
     response_bytes_max: Option<u64>,
@@ -107,6 +110,12 @@ impl Policies {
                 "a smaller body, or more bytes for inspection".to_owned(),
             );
         }
+        let files =
+            |list: &Option<List<String>>, base: &Option<Vec<std::path::PathBuf>>, scope: &Scope<'_>| {
+                list.as_ref()
+                    .map(|list| list.iter().map(|(_, file)| scope.path(file)).collect())
+                    .or_else(|| base.clone())
+            };
         let rule_set = waf
             .rule_set
             .as_deref()
@@ -137,11 +146,14 @@ impl Policies {
                 .or(base.in_flight_max),
             mode: waf.mode.or(base.mode),
             rule_set: rule_set.or_else(|| base.rule_set.clone()),
-            rules: waf
-                .rules
+            rules: files(&waf.rules, &base.rules, scope),
+            rules_before: files(&waf.rules_before, &base.rules_before, scope),
+            tx: overlay::variables(waf, &base.tx, &attacks, scope),
+            exclusions: waf
+                .exclusions
                 .as_ref()
-                .map(|rules| rules.iter().map(|(_, file)| scope.path(file)).collect())
-                .or_else(|| base.rules.clone()),
+                .map(|list| overlay::exclusions(list, &attacks.key("exclusions"), scope))
+                .or_else(|| base.exclusions.clone()),
             body_bytes_max: waf.body_bytes_max.or(base.body_bytes_max),
             body_over_limit: waf.body_over_limit.or(base.body_over_limit),
             response_bytes_max: waf.response_bytes_max.or(base.response_bytes_max),
@@ -157,6 +169,9 @@ impl Policies {
             },
             rule_set: self.rule_set.clone().or_else(|| RuleSetId::new("baseline"))?,
             rules: self.rules.clone().unwrap_or_default(),
+            rules_before: self.rules_before.clone().unwrap_or_default(),
+            tx: self.tx.clone(),
+            exclusions: self.exclusions.clone().unwrap_or_default(),
             body_bytes_max: self.body_bytes_max.unwrap_or(BODY_BYTES_DEFAULT),
             body_over_limit: match self.body_over_limit {
                 None | Some(RawOverLimit::Refuse) => BodyOverLimit::Refuse,

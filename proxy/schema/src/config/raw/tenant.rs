@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{List, RawRate};
+use super::{List, RawExclusion, RawRate, RawTx};
 
 /// A named set of SecLang files.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -284,6 +284,27 @@ pub struct RawWaf {
     /// Own SecLang files, evaluated after the rule set.
     #[schemars(length(max = 100), inner(length(min = 1, max = 4096)))]
     pub rules: Option<List<String>>,
+    /// Own SecLang files, evaluated before the rule set in each phase.
+    #[schemars(length(max = 100), inner(length(min = 1, max = 4096)))]
+    pub rules_before: Option<List<String>>,
+    /// Paranoia level: sets `tx.blocking_paranoia_level` and `tx.detection_paranoia_level`. Without this key the rule set
+    /// says, 1 in the CRS.
+    #[schemars(range(min = 1, max = 4))]
+    pub paranoia: Option<u8>,
+    /// Anomaly score from which a request is refused: `tx.inbound_anomaly_score_threshold`. Without this key the rule set
+    /// says, 5 in the CRS and in `baseline`.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub inbound_threshold: Option<u32>,
+    /// Anomaly score from which a response is refused: `tx.outbound_anomaly_score_threshold`. Without this key the rule set
+    /// says, 4 in the CRS.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub outbound_threshold: Option<u32>,
+    /// Rules of the set that do not run, or do not look at some values.
+    #[schemars(length(max = 1000))]
+    pub exclusions: Option<List<RawExclusion>>,
+    /// Other TX variables of the rule set; those of the tier that the tenant does not name stay.
+    #[schemars(length(max = 100))]
+    pub tx: Option<List<RawTx>>,
     /// Bytes of a body that are held and judged; without this key 1048576.
     #[schemars(range(min = 0, max = 1_073_741_824))]
     pub body_bytes_max: Option<u64>,
