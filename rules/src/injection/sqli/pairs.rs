@@ -52,7 +52,7 @@ impl Folder<'_> {
         let (first, second) = (*self.at(self.left), *self.at(self.left + 1));
         let second_joins = joins(second.kind) || second.kind == Kind::Logic;
         let len = first.text.len() + 1 + second.text.len();
-        if !joins(first.kind) || !second_joins || len > TEXT_MAX {
+        if !joins(first.kind) || !second_joins || len > TEXT_MAX || !words::may_begin(first.text, len) {
             return false;
         }
         let mut text = [b' '; TEXT_MAX];

@@ -75,14 +75,23 @@ impl Lists {
     }
 }
 
+/// Whether a word of the list can have this length and begin with the first two bytes of a text, or with its only one
+/// and a space.
+pub(super) fn may_begin(text: &[u8], len: usize) -> bool {
+    text.first().map(|b| usize::from(*b)).is_some_and(|first| {
+        let lists = &*LISTS;
+        len <= TEXT_MAX
+            && lists.lengths[first] >> len & 1 == 1
+            && lists.seconds[first] & second_bit(text) != 0
+    })
+}
+
 /// The word of the keyword list that a text is, in any case, and its kind.
 pub(super) fn word(text: &[u8]) -> Option<(&'static str, Kind)> {
-    let first = *text.first()?;
-    let lists = &*LISTS;
-    let fits = text.len() <= TEXT_MAX && lists.lengths[usize::from(first)] >> text.len() & 1 == 1;
-    if !fits || lists.seconds[usize::from(first)] & second_bit(text) == 0 {
+    if !may_begin(text, text.len()) {
         return None;
     }
+    let lists = &*LISTS;
     let mut slot = word_hash(text);
     loop {
         let (word, kind) = (*lists.words.get(slot % WORD_SLOTS)?)?;
@@ -93,7 +102,7 @@ pub(super) fn word(text: &[u8]) -> Option<(&'static str, Kind)> {
     }
 }
 
-/// One bit for the second byte. The two cases of a letter share it.
+/// One bit for the second byte. The two cases of a letter share it, as do no byte, NUL and the space.
 fn second_bit(text: &[u8]) -> u32 {
     1 << (text.get(1).copied().unwrap_or(0) & 31)
 }
@@ -117,7 +126,6 @@ fn pack(letters: &[u8]) -> u64 {
     letters.iter().fold(0, upper)
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the upper bits are the hash")]
 fn print_hash(print: u64) -> usize {
     (print.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as usize
 }
