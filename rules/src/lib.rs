@@ -10,6 +10,7 @@ mod engine;
 mod filter;
 #[cfg(feature = "ftw")]
 pub mod ftw;
+mod injection;
 mod operators;
 mod seclang;
 mod sources;
