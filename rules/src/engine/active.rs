@@ -99,9 +99,11 @@ impl Transaction {
 
     fn source_values(&mut self, rules: View<'_>, source: &SourceGroup, ids: &mut Vec<Id>) {
         if stored(source.target.var).0.is_empty() {
-            let mut items: Vec<Item> = Vec::new();
+            let mut items: Vec<Item> = std::mem::take(&mut self.items);
+            items.clear();
             self.collect(rules, &source.target, &mut items);
             ids.extend(items.iter().map(|item| item.value));
+            self.items = items;
         } else {
             each_entry(&self.store, &source.target, |entry, names| {
                 ids.push(if names { entry.name } else { entry.value });

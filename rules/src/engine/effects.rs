@@ -129,9 +129,10 @@ impl Transaction {
                 }
             }),
             Change::Add(text) | Change::Subtract(text) => {
-                let operand = match text.constant() {
-                    Some(text) => integer(text),
-                    None => integer(&self.expand(rules, text)),
+                let operand = match text.parts.as_slice() {
+                    [Part::Literal(text)] => integer(text),
+                    [Part::Tx(slot)] => self.tx_integer(*slot),
+                    _ => integer(&self.expand(rules, text)),
                 };
                 let now = match slot {
                     Some(slot) => self.store.tx_slot(slot),
@@ -152,10 +153,16 @@ impl Transaction {
         }
     }
 
+    /// The integer in a TX variable; 0 when it is not set, as an empty text has.
+    fn tx_integer(&self, slot: u16) -> i64 {
+        let id = self.store.tx_slot(slot);
+        id.map_or(0, |id| integer(self.store.get(id)))
+    }
+
     pub(super) fn record(&mut self, rules: View<'_>, rule: &Rule) {
         let mut text = |text: &Option<Macro>| {
             let bytes = text.as_ref().map(|t| self.expand(rules, t)).unwrap_or_default();
-            String::from_utf8_lossy(bytes.get(..LOG_TEXT_MAX).unwrap_or(&bytes)).into_owned()
+            readable(bytes, LOG_TEXT_MAX)
         };
         let (message, data) = (text(&rule.message), text(&rule.data));
         // A rule without targets matches always: what another rule matched is not its own.
@@ -177,7 +184,7 @@ impl Transaction {
             severity: rule.severity,
             tags: Arc::clone(&rule.tags),
             phase: u8::try_from(rule.phase + 1).unwrap_or(5),
-            variable: String::from_utf8_lossy(&variable).into_owned(),
+            variable: readable(variable, usize::MAX),
             value: excerpt(value),
             transformations: transformations(rules, rule),
             file: Arc::clone(&rule.file),
@@ -240,6 +247,12 @@ fn is_made_by_rules(var: Var) -> bool {
 /// As much of a value as a record keeps.
 fn excerpt(value: &[u8]) -> String {
     String::from_utf8_lossy(value.get(..LOG_VALUE_MAX).unwrap_or(value)).into_owned()
+}
+
+/// The first bytes of a text; it is copied only where it is no UTF-8.
+fn readable(mut text: Vec<u8>, bytes_max: usize) -> String {
+    text.truncate(bytes_max);
+    String::from_utf8(text).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
 }
 
 /// The names of the transformations of a rule's last link.

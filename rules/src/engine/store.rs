@@ -235,13 +235,14 @@ impl Store {
         if (self.known_count + 1) * 2 > self.known.len() {
             self.grow_known();
         }
-        let places = self.known.len();
-        let mut at = hash(self.get(id)) as usize % places;
+        // The table's size is a power of two.
+        let last = self.known.len().saturating_sub(1);
+        let mut at = hash(self.get(id)) as usize & last;
         loop {
             match self.known.get(at) {
                 Some(&other) if other == UNKNOWN => break,
                 Some(&other) if self.get(other) == self.get(id) => return other,
-                Some(_) => at = (at + 1) % places,
+                Some(_) => at = (at + 1) & last,
                 None => return id,
             }
         }

@@ -34,13 +34,15 @@ const STRING_SLOTS: usize = 2;
 const SLOTS: usize = BYTE_SLOTS + STRING_SLOTS;
 /// In a longer value each string is taken note of once only.
 const LONG: usize = 128;
+/// Words of a row are padded to blocks of this many, which loops of known length go through in registers.
+const BLOCK: usize = 8;
 /// Lengths that the table of minimum lengths tells apart; longer minima count as this one.
 const LENGTHS: usize = 64;
 
 /// A filter over operators numbered from 0.
 #[derive(Debug)]
 pub(crate) struct Filter {
-    /// 64-bit words of a mask.
+    /// 64-bit words of a mask, a multiple of [`BLOCK`].
     words: usize,
     /// Per slot: the operators without a clause in it.
     free: Vec<u64>,
@@ -60,17 +62,17 @@ pub(crate) struct Filter {
     number: u64,
 }
 
-/// A clause that an atom satisfies.
+/// Clauses that an atom satisfies: those of one word of the rows of the string slots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Effect {
-    slot: u16,
-    operator: u16,
+    word: u16,
+    operators: u64,
 }
 
 impl Filter {
     /// Builds a filter; the operator's number is its place in `needs`.
     pub(crate) fn new(needs: &[Need]) -> Self {
-        let words = needs.len().div_ceil(64);
+        let words = needs.len().div_ceil(64).next_multiple_of(BLOCK);
         let mut filter = Self {
             words,
             free: vec![0; SLOTS * words],
@@ -130,8 +132,8 @@ impl Filter {
                 continue;
             };
             let effect = Effect {
-                slot: u16::try_from(slot).unwrap_or(0),
-                operator: u16::try_from(number).unwrap_or(u16::MAX),
+                word: u16::try_from((slot - BYTE_SLOTS) * self.words + word).unwrap_or(u16::MAX),
+                operators: bit,
             };
             for byte in clause.bytes.with_both_cases().iter() {
                 let row = usize::from(byte) * STRING_SLOTS + slot - BYTE_SLOTS;
@@ -171,11 +173,7 @@ impl Filter {
         }
         let (in_bytes, rest) = scratch.split_at_mut(words);
         let (in_strings, seen) = rest.split_at_mut(STRING_SLOTS * words);
-        for byte in map.iter() {
-            let from = usize::from(byte) * words;
-            let row = self.bytes.get(from..from + words).unwrap_or_default();
-            in_bytes.iter_mut().zip(row).for_each(|(a, b)| *a |= b);
-        }
+        add_rows(in_bytes, &self.bytes, map);
         // What bytes and length leave; when nothing is left, strings need not be looked for.
         let length = value.len().min(LENGTHS - 1);
         let lengths = self
@@ -188,19 +186,10 @@ impl Filter {
             left |= *a;
         }
         if left != 0 {
-            for byte in map.intersection(&self.mixed_bytes).iter() {
-                let from = usize::from(byte) * STRING_SLOTS * words;
-                let row = self
-                    .mixed
-                    .get(from..from + STRING_SLOTS * words)
-                    .unwrap_or_default();
-                in_strings.iter_mut().zip(row).for_each(|(a, b)| *a |= b);
-            }
+            add_rows(in_strings, &self.mixed, &map.intersection(&self.mixed_bytes));
             let mut satisfy = |effect: &Effect| {
-                let slot = usize::from(effect.slot) - BYTE_SLOTS;
-                let operator = usize::from(effect.operator);
-                if let Some(word) = in_strings.get_mut(slot * words + operator / 64) {
-                    *word |= 1 << (operator % 64);
+                if let Some(word) = in_strings.get_mut(usize::from(effect.word)) {
+                    *word |= effect.operators;
                 }
             };
             self.strings.find(value, seen, &mut satisfy);
@@ -235,6 +224,21 @@ impl Filter {
                 }
             }
         }
+    }
+}
+
+/// Adds to `to` the rows of the bytes in a map; a table has a row as long as `to` for each byte value.
+fn add_rows(to: &mut [u64], table: &[u64], map: &ByteMap) {
+    let length = to.len();
+    for (block, to) in to.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
+        let mut sum = *to;
+        for byte in map.iter() {
+            let from = usize::from(byte) * length + block * BLOCK;
+            if let Some(row) = table.get(from..).and_then(|rest| rest.first_chunk::<BLOCK>()) {
+                sum.iter_mut().zip(row).for_each(|(a, b)| *a |= b);
+            }
+        }
+        *to = sum;
     }
 }
 

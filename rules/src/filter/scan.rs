@@ -87,6 +87,7 @@ impl ByteMap {
         Self(self.0.map(|word| !word))
     }
 
+    #[inline]
     pub(crate) fn iter(&self) -> impl Iterator<Item = u8> + '_ {
         self.0.iter().zip([0_u8, 64, 128, 192]).flat_map(|(word, base)| {
             let mut left = *word;
@@ -103,8 +104,6 @@ impl ByteMap {
 const CLASS_BITS: usize = 6;
 const PAIRS: usize = 1 << (2 * CLASS_BITS);
 const TRIPLES: usize = 1 << (3 * CLASS_BITS);
-/// Buckets of strings by the hash of their key.
-const BUCKETS: usize = 1 << 13;
 
 static CLASS: [u8; 256] = classes();
 
@@ -142,8 +141,11 @@ fn class_of(byte: u8) -> usize {
 pub(super) struct Strings {
     /// Classes of three bytes after whose last one a string may have its key.
     hit: Option<Box<[u64; TRIPLES / 64]>>,
-    /// Per bucket: the first of its keys.
+    /// Per word of `hit`: the classes in the words before it.
+    ranks: Vec<u32>,
+    /// Per class in `hit`, in their order: the first of its keys; and where the last one's end.
     starts: Vec<u32>,
+    /// By class.
     keys: Vec<Key>,
     /// Per class of two bytes: one more than the index of the first string of two bytes in `pair_keys`.
     pairs: Option<Box<[u16; PAIRS]>>,
@@ -163,10 +165,14 @@ struct Key {
     end: u16,
     effects: u32,
     effect_count: u16,
+    /// The byte behind the key, in lower case, if the string goes on.
+    next: Option<u8>,
 }
 
-fn bucket(key: u32) -> usize {
-    (key.wrapping_mul(0x9E37_79B1) >> 19) as usize % BUCKETS
+/// The class of a key of three bytes.
+fn class_of_key(bytes: u32) -> usize {
+    let [_, a, b, c] = bytes.to_be_bytes();
+    (class_of(a) << CLASS_BITS | class_of(b)) << CLASS_BITS | class_of(c)
 }
 
 impl Strings {
@@ -191,10 +197,22 @@ impl Strings {
                 length: u16::try_from(text.len()).unwrap_or(u16::MAX),
                 end,
                 effects: small(all.effects.len()),
-                effect_count: u16::try_from(group.len()).unwrap_or(u16::MAX),
+                effect_count: u16::try_from(group.chunk_by(|a, b| a.1.word == b.1.word).count())
+                    .unwrap_or(u16::MAX),
+                next: text.get(usize::from(end)).copied(),
             };
             all.text.extend_from_slice(text);
-            all.effects.extend(group.iter().map(|(_, effect)| *effect));
+            for same_word in group.chunk_by(|a, b| a.1.word == b.1.word) {
+                let Some((_, first)) = same_word.first() else {
+                    continue;
+                };
+                all.effects.push(Effect {
+                    word: first.word,
+                    operators: same_word
+                        .iter()
+                        .fold(0, |all, (_, effect)| all | effect.operators),
+                });
+            }
             let class = key.iter().fold(0, |class, b| class << CLASS_BITS | class_of(*b));
             if key.len() == 2 {
                 pairs.push((class, made));
@@ -204,17 +222,20 @@ impl Strings {
             }
         }
         all.add_pairs(pairs);
-        all.keys.sort_by_key(|key| bucket(key.bytes));
+        all.keys.sort_by_key(|key| class_of_key(key.bytes));
         let mut at = 0;
-        for number in 0..=BUCKETS {
-            at += all
-                .keys
-                .get(at..)
-                .unwrap_or_default()
-                .iter()
-                .take_while(|k| bucket(k.bytes) < number)
-                .count();
+        for group in all
+            .keys
+            .chunk_by(|a, b| class_of_key(a.bytes) == class_of_key(b.bytes))
+        {
             all.starts.push(small(at));
+            at += group.len();
+        }
+        all.starts.push(small(at));
+        let mut rank = 0;
+        for word in all.hit.iter().flat_map(|hit| hit.iter()) {
+            all.ranks.push(rank);
+            rank += word.count_ones();
         }
         all
     }
@@ -258,7 +279,9 @@ impl Strings {
             }
             let word = hit.get(class / 64).copied().unwrap_or(0);
             if word >> (class % 64) & 1 == 1 {
-                self.triple(value, at + 1, seen, satisfy);
+                let before = (word & ((1 << (class % 64)) - 1)).count_ones();
+                let rank = self.ranks.get(class / 64).map_or(0, |rank| rank + before);
+                self.triple(value, at + 1, rank as usize, seen, satisfy);
             }
         }
     }
@@ -293,12 +316,48 @@ impl Strings {
         }
     }
 
-    /// Looks for longer strings whose key ends at `end`.
-    fn triple(&self, value: &[u8], end: usize, seen: &mut [u64], satisfy: &mut impl FnMut(&Effect)) {
-        if let Some(last) = end.checked_sub(3).and_then(|from| value.get(from..end)) {
-            let lower = last.iter().map(|b| u32::from(b.to_ascii_lowercase()));
-            self.compare(value, end, lower.fold(0, |all, b| all << 8 | b), seen, satisfy);
+    /// Looks for longer strings whose key ends at `end` and is of the class of this rank.
+    fn triple(
+        &self,
+        value: &[u8],
+        end: usize,
+        rank: usize,
+        seen: &mut [u64],
+        satisfy: &mut impl FnMut(&Effect),
+    ) {
+        let Some([a, b, c]) = end.checked_sub(3).and_then(|from| value.get(from..end)) else {
+            return;
+        };
+        let [a, b, c] = [a, b, c].map(u8::to_ascii_lowercase);
+        let bytes = u32::from_be_bytes([0, a, b, c]);
+        let (Some(from), Some(to)) = (self.starts.get(rank), self.starts.get(rank + 1)) else {
+            return;
+        };
+        let from = *from as usize;
+        let next = value.get(end).map(u8::to_ascii_lowercase);
+        let keys = self.keys.get(from..*to as usize).unwrap_or_default();
+        for (at, key) in keys.iter().enumerate() {
+            // The next byte tells apart most strings that have their key in common.
+            let goes_on = key.next.is_none_or(|own| Some(own) == next);
+            if key.bytes != bytes || !goes_on || is_seen(seen, from + at) {
+                continue;
+            }
+            let length = usize::from(key.length);
+            if length > 3 && !self.stands_at(value, end, key) {
+                continue;
+            }
+            self.satisfy(key, from + at, seen, satisfy);
         }
+    }
+
+    /// Whether the whole string of a key that ends at `end` is there.
+    fn stands_at(&self, value: &[u8], end: usize, key: &Key) -> bool {
+        let length = usize::from(key.length);
+        let from = key.text as usize;
+        let text = self.text.get(from..from + length).unwrap_or_default();
+        let start = end.checked_sub(usize::from(key.end));
+        let found = start.and_then(|start| value.get(start..start + length));
+        found.is_some_and(|found| found.eq_ignore_ascii_case(text))
     }
 
     fn satisfy(&self, key: &Key, number: usize, seen: &mut [u64], satisfy: &mut impl FnMut(&Effect)) {
@@ -308,39 +367,6 @@ impl Strings {
         let from = key.effects as usize;
         let effects = self.effects.get(from..from + usize::from(key.effect_count));
         effects.unwrap_or_default().iter().for_each(satisfy);
-    }
-
-    fn compare(
-        &self,
-        value: &[u8],
-        end: usize,
-        bytes: u32,
-        seen: &mut [u64],
-        satisfy: &mut impl FnMut(&Effect),
-    ) {
-        let bucket = bucket(bytes);
-        let (Some(from), Some(to)) = (self.starts.get(bucket), self.starts.get(bucket + 1)) else {
-            return;
-        };
-        let from = *from as usize;
-        let keys = self.keys.get(from..*to as usize).unwrap_or_default();
-        for (at, key) in keys.iter().enumerate().filter(|(_, key)| key.bytes == bytes) {
-            let Some(start) = end
-                .checked_sub(usize::from(key.end))
-                .filter(|_| !is_seen(seen, from + at))
-            else {
-                continue;
-            };
-            let length = usize::from(key.length);
-            let text = self
-                .text
-                .get(key.text as usize..key.text as usize + length)
-                .unwrap_or_default();
-            let found = value.get(start..start + length);
-            if found.is_some_and(|found| length <= 3 || found.eq_ignore_ascii_case(text)) {
-                self.satisfy(key, from + at, seen, satisfy);
-            }
-        }
     }
 }
 

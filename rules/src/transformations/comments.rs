@@ -51,19 +51,25 @@ const MARKS: &[&[u8]] = &[b"<!--", b"-->", b"/*", b"*/", b"--", b"#"];
 
 /// Removes the comment marks and keeps what they enclose.
 pub(super) fn remove_marks(input: &[u8], out: &mut Vec<u8>) -> bool {
-    let start = out.len();
     let mut rest = input;
-    while let [first, tail @ ..] = rest {
-        if let Some(mark) = MARKS.iter().find(|mark| rest.starts_with(mark)) {
-            rest = rest.get(mark.len()..).unwrap_or_default();
+    // Every mark begins with one of these bytes; all between them is copied at once, and only when there is a mark.
+    let begins = |b: &u8| matches!(b, b'#' | b'*' | b'-' | b'/' | b'<');
+    let mut from = 0;
+    let mut changed = false;
+    while let Some(at) = rest.get(from..).and_then(|rest| rest.iter().position(begins)) {
+        from += at;
+        let (plain, tail) = rest.split_at(from);
+        if let Some(mark) = MARKS.iter().find(|mark| tail.starts_with(mark)) {
+            out.extend_from_slice(plain);
+            rest = tail.get(mark.len()..).unwrap_or_default();
+            from = 0;
+            changed = true;
         } else {
-            out.push(*first);
-            rest = tail;
+            from += 1;
         }
     }
-    let changed = out.len() - start != input.len();
-    if !changed {
-        out.truncate(start);
+    if changed {
+        out.extend_from_slice(rest);
     }
     changed
 }

@@ -92,17 +92,51 @@ const CMD_LINE: &[(u8, u8)] = &[
 
 /// The rows that may change a value with these bytes, as bits; all others answer it as it is.
 pub(crate) fn triggered(bytes: &ByteMap) -> u64 {
-    static TRIGGERS: LazyLock<Vec<u64>> = LazyLock::new(|| {
+    static TRIGGERS: LazyLock<Triggers> = LazyLock::new(|| {
         let rows = |byte: u8| -> u64 {
             let hit = |t: &Transformation| t.trigger.iter().any(|(low, high)| (*low..=*high).contains(&byte));
             let hits = TABLE.iter().enumerate().filter(|(_, t)| hit(t));
             hits.map(|(at, _)| 1_u64 << at).sum()
         };
-        (0..=255).map(rows).collect()
+        Triggers::new((0..=255).map(rows).collect())
     });
-    let table = TRIGGERS.as_slice();
-    let rows = bytes.iter().filter_map(|b| table.get(usize::from(b)));
-    rows.fold(empty_changes(), |all, rows| all | rows)
+    let triggers = &*TRIGGERS;
+    let many = triggers.many.iter().filter(|(set, _)| set.meets(bytes));
+    let all = many.fold(empty_changes(), |all, (_, rows)| all | rows);
+    let rare = bytes.intersection(&triggers.rare);
+    let rows = rare.iter().filter_map(|b| triggers.rows.get(usize::from(b)));
+    rows.fold(all, |all, rows| all | rows)
+}
+
+/// The rows that each byte triggers. Letters, digits and the like, which most bytes of a value are, trigger the same
+/// rows as many others and are asked for together.
+struct Triggers {
+    /// By byte.
+    rows: Vec<u64>,
+    /// Sets of many bytes with the same rows.
+    many: Vec<(ByteMap, u64)>,
+    /// The bytes of none of them.
+    rare: ByteMap,
+}
+
+impl Triggers {
+    /// Bytes with the same rows from which on they are a set.
+    const MANY: usize = 8;
+
+    fn new(rows: Vec<u64>) -> Self {
+        let mut many: Vec<(ByteMap, u64)> = Vec::new();
+        let mut rare = ByteMap::default();
+        for (byte, own) in (0..=255_u8).zip(&rows) {
+            if rows.iter().filter(|other| *other == own).count() < Self::MANY {
+                rare.insert(byte);
+            } else if let Some((set, _)) = many.iter_mut().find(|(_, of)| of == own) {
+                set.insert(byte);
+            } else {
+                many.push((ByteMap::of(&[byte]), *own));
+            }
+        }
+        Self { rows, many, rare }
+    }
 }
 
 /// The rows that change even the empty value.

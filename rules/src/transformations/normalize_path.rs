@@ -1,6 +1,9 @@
 //! `t:normalizePath` and `t:normalizePathWin`: repeated slashes, `.` and `..` are resolved without the file system.
 
 pub(super) fn apply(input: &[u8], out: &mut Vec<u8>) -> bool {
+    if is_normal(input) {
+        return false;
+    }
     let start = out.len();
     normalize(input, out, false);
     keep_if_changed(input, out, start)
@@ -8,9 +11,27 @@ pub(super) fn apply(input: &[u8], out: &mut Vec<u8>) -> bool {
 
 /// Backslashes count as slashes.
 pub(super) fn apply_windows(input: &[u8], out: &mut Vec<u8>) -> bool {
+    if memchr::memchr(b'\\', input).is_none() && is_normal(input) {
+        return false;
+    }
     let start = out.len();
     normalize(input, out, true);
     keep_if_changed(input, out, start)
+}
+
+/// Whether nothing is left to resolve: no segment is `.` or `..`, and only the first and the last may be empty (the
+/// leading and the trailing slash, which are kept).
+fn is_normal(input: &[u8]) -> bool {
+    let mut from = 0;
+    for slash in memchr::memchr_iter(b'/', input) {
+        match input.get(from..slash).unwrap_or_default() {
+            b"" if from == 0 => {}
+            b"" | b"." | b".." => return false,
+            _ => {}
+        }
+        from = slash + 1;
+    }
+    !matches!(input.get(from..), Some(b"." | b".."))
 }
 
 fn keep_if_changed(input: &[u8], out: &mut Vec<u8>, start: usize) -> bool {
@@ -48,5 +69,32 @@ fn normalize(input: &[u8], out: &mut Vec<u8>, windows: bool) {
     }
     if ends_open && !segments.is_empty() {
         out.push(b'/');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_normal, normalize};
+
+    #[test]
+    fn what_looks_normal_is_left_as_it_is() {
+        let letters = b"/.\\a";
+        for number in 0..4_usize.pow(7) {
+            let mut left = number;
+            let text: Vec<u8> = (0..number % 8)
+                .map(|_| {
+                    let letter = letters[left % 4];
+                    left /= 4;
+                    letter
+                })
+                .collect();
+            for windows in [false, true] {
+                let mut out = Vec::new();
+                normalize(&text, &mut out, windows);
+                if is_normal(&text) && !(windows && text.contains(&b'\\')) {
+                    assert_eq!(out, text);
+                }
+            }
+        }
     }
 }
