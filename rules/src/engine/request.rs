@@ -39,6 +39,8 @@ impl Transaction {
             plain: options.plain,
             rule_clock: options.rule_clock,
             rule_ns: Vec::new(),
+            collections: options.collections.clone(),
+            opened: Default::default(),
             matched: None,
             head_matched: None,
             hits: Vec::new(),
