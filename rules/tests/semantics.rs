@@ -181,6 +181,56 @@ fn lints_name_what_has_no_effect() {
 }
 
 #[test]
+fn a_skip_to_a_marker_above_is_linted_and_to_none_an_error() {
+    let above = "SecMarker TOP\nSecAction \"id:1,phase:1,skipAfter:TOP\"\nSecAction \"id:2,phase:1,skipAfter:END\"\nSecMarker END\n";
+    let warnings = compile(&source(above), &Disk).unwrap().warnings;
+    let codes: Vec<&str> = warnings.iter().map(|d| d.code).collect();
+    assert_eq!(codes, ["marker_above"]);
+    let none = compile(&source("SecAction \"id:1,skipAfter:END\"\n"), &Disk).unwrap_err();
+    assert_eq!(none[0].code, "unknown_marker");
+}
+
+#[test]
+fn directives_of_other_engines_say_what_does_instead() {
+    let told = |name: &str| {
+        let text = format!("{name} 1\n");
+        let found = match compile(&source(&text), &Disk) {
+            Ok(compiled) => compiled.warnings,
+            Err(errors) => errors,
+        };
+        (found[0].code, found[0].message.clone())
+    };
+    for name in [
+        "SecAuditLogParts",
+        "SecCollectionTimeout",
+        "SecCookieFormat",
+        "SecDataDir",
+        "SecDebugLogLevel",
+        "SecPcreMatchLimit",
+        "SecRequestBodyLimit",
+        "SecResponseBodyLimitAction",
+        "SecTmpDir",
+        "SecUnicodeMapFile",
+        "SecUploadKeepFiles",
+        "SecWebAppId",
+    ] {
+        let (code, message) = told(name);
+        assert_eq!(code, "directive_without_effect", "{name}");
+        assert!(message.contains("in Weir: "), "{message}");
+    }
+    for name in [
+        "SecContentInjection",
+        "SecCookieV0Separator",
+        "SecHashKey",
+        "SecParseXmlIntoArgs",
+        "SecRemoteRules",
+        "SecRuleScript",
+    ] {
+        assert_eq!(told(name).0, "refused_directive", "{name}");
+    }
+}
+
+#[test]
 fn actions_are_updated_and_body_access_is_switched() {
     let rule = "SecRule ARGS \"@rx x\" \"id:9,phase:2,pass\"\n";
     let update = format!("{rule}SecRuleUpdateActionById 9 \"deny,status:418\"\n");

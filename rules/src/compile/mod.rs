@@ -2,6 +2,7 @@
 
 mod directives;
 mod fold;
+mod foreign;
 mod macros;
 mod overlay;
 mod persist;
