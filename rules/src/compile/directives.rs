@@ -435,6 +435,8 @@ impl<'a> Builder<'a> {
             }
         }
         self.lint_markers();
+        let never = super::lint::never(&self.rules, &self.chains);
+        self.found.extend(never);
         tables::build(self, phases)
     }
 }

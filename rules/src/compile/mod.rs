@@ -3,6 +3,7 @@
 mod directives;
 mod fold;
 mod foreign;
+mod lint;
 mod macros;
 mod overlay;
 mod persist;
