@@ -470,9 +470,11 @@ impl Build<'_> {
         }
         let metrics = old.map(|old| Arc::clone(&old.metrics));
         let in_flight = old.map(|old| Arc::clone(&old.policy.in_flight));
+        let collections = old.map(|old| Arc::clone(&old.policy.collections));
         Arc::new(TenantLive {
             policy: TenantPolicy {
                 rules,
+                collections: collections.unwrap_or_default(),
                 routes: RouteTable::build(&tenant.routes),
                 limits: TenantLimits::new(tenant, global.map(Arc::clone)),
                 in_flight: in_flight.unwrap_or_else(|| Arc::new(InFlight::default())),

@@ -5,6 +5,7 @@
 
 mod bits;
 mod bodies;
+mod collections;
 mod compile;
 mod engine;
 mod filter;
@@ -17,6 +18,7 @@ mod sources;
 mod transformations;
 mod variables;
 
+pub use collections::{Collections, CollectionsUse};
 pub use compile::{Audit, Compiled, Overlay, RuleChoice, RuleSet, compile};
 pub use engine::{
     Connection, Decision, Field, HITS_MAX, Hit, Mode, Options, Report, RequestLine, RuleMatch, Transaction,

@@ -74,12 +74,21 @@ pub(crate) enum Var {
     ResponseHeadersNames,
     Tx,
     Xml,
+    // Persistent collections.
+    Global,
+    Ip,
+    Resource,
+    Session,
+    User,
 }
 
 /// How many of the first variants are stored collections.
 pub(crate) const COLLECTIONS: usize = Var::MatchedVars as usize + 1;
 /// How many slots hold stored values at all.
 pub(crate) const STORED: usize = Var::UniqueId as usize + 1;
+
+/// The persistent collections.
+pub(crate) const PERSISTENT: [Var; 5] = [Var::Global, Var::Ip, Var::Resource, Var::Session, Var::User];
 
 /// Names and the variables they stand for.
 pub(crate) const TABLE: &[(&str, Var)] = &[
@@ -96,6 +105,8 @@ pub(crate) const TABLE: &[(&str, Var)] = &[
     ("FILES_NAMES", Var::FilesNames),
     ("FILES_SIZES", Var::FilesSizes),
     ("FULL_REQUEST_LENGTH", Var::FullRequestLength),
+    ("GLOBAL", Var::Global),
+    ("IP", Var::Ip),
     ("MATCHED_VAR", Var::MatchedVar),
     ("MATCHED_VARS", Var::MatchedVars),
     ("MATCHED_VARS_NAMES", Var::MatchedVarsNames),
@@ -141,6 +152,7 @@ pub(crate) const TABLE: &[(&str, Var)] = &[
     ("REQUEST_PROTOCOL", Var::RequestProtocol),
     ("REQUEST_URI", Var::RequestUri),
     ("REQUEST_URI_RAW", Var::RequestUriRaw),
+    ("RESOURCE", Var::Resource),
     ("RESPONSE_BODY", Var::ResponseBody),
     ("RESPONSE_CONTENT_LENGTH", Var::ResponseContentLength),
     ("RESPONSE_CONTENT_TYPE", Var::ResponseContentType),
@@ -151,6 +163,7 @@ pub(crate) const TABLE: &[(&str, Var)] = &[
     ("SERVER_ADDR", Var::ServerAddr),
     ("SERVER_NAME", Var::ServerName),
     ("SERVER_PORT", Var::ServerPort),
+    ("SESSION", Var::Session),
     ("TIME", Var::Time),
     ("TIME_DAY", Var::TimeDay),
     ("TIME_EPOCH", Var::TimeEpoch),
@@ -162,6 +175,7 @@ pub(crate) const TABLE: &[(&str, Var)] = &[
     ("TIME_YEAR", Var::TimeYear),
     ("TX", Var::Tx),
     ("UNIQUE_ID", Var::UniqueId),
+    ("USER", Var::User),
     ("XML", Var::Xml),
 ];
 
@@ -176,16 +190,8 @@ pub(crate) const REFUSED: &[(&str, &str)] = &[
         "name the parts: REQUEST_LINE, REQUEST_HEADERS, REQUEST_BODY",
     ),
     ("GEO", "countries are decided by the proxy's geo settings"),
-    ("GLOBAL", "there are no persistent collections"),
     ("HIGHEST_SEVERITY", "use a TX variable"),
-    (
-        "IP",
-        "there are no persistent collections; limits count per address",
-    ),
-    ("RESOURCE", "there are no persistent collections"),
     ("RULE", "rules do not see themselves"),
-    ("SESSION", "there are no persistent collections"),
-    ("USER", "there are no persistent collections"),
     ("WEBAPPID", "tenants are apart already"),
 ];
 
@@ -196,6 +202,11 @@ impl Var {
             .iter()
             .find(|(known, _)| known.eq_ignore_ascii_case(name))
             .map(|(_, var)| *var)
+    }
+
+    /// Where a persistent collection is among the five.
+    pub(crate) fn persistent(self) -> Option<usize> {
+        PERSISTENT.iter().position(|var| *var == self)
     }
 
     /// The name rules and logs use.

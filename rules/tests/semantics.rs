@@ -181,6 +181,106 @@ fn lints_name_what_has_no_effect() {
 }
 
 #[test]
+fn a_skip_to_a_marker_above_is_linted_and_to_none_an_error() {
+    let above = "SecMarker TOP\nSecAction \"id:1,phase:1,skipAfter:TOP\"\nSecAction \"id:2,phase:1,skipAfter:END\"\nSecMarker END\n";
+    let warnings = compile(&source(above), &Disk).unwrap().warnings;
+    let codes: Vec<&str> = warnings.iter().map(|d| d.code).collect();
+    assert_eq!(codes, ["marker_above"]);
+    let none = compile(&source("SecAction \"id:1,skipAfter:END\"\n"), &Disk).unwrap_err();
+    assert_eq!(none[0].code, "unknown_marker");
+}
+
+#[test]
+fn directives_of_other_engines_say_what_does_instead() {
+    let told = |name: &str| {
+        let text = format!("{name} 1\n");
+        let found = match compile(&source(&text), &Disk) {
+            Ok(compiled) => compiled.warnings,
+            Err(errors) => errors,
+        };
+        (found[0].code, found[0].message.clone())
+    };
+    for name in [
+        "SecAuditLogParts",
+        "SecCollectionTimeout",
+        "SecCookieFormat",
+        "SecDataDir",
+        "SecDebugLogLevel",
+        "SecPcreMatchLimit",
+        "SecRequestBodyLimit",
+        "SecResponseBodyLimitAction",
+        "SecTmpDir",
+        "SecUnicodeMapFile",
+        "SecUploadKeepFiles",
+        "SecWebAppId",
+    ] {
+        let (code, message) = told(name);
+        assert_eq!(code, "directive_without_effect", "{name}");
+        assert!(message.contains("in Weir: "), "{message}");
+    }
+    for name in [
+        "SecContentInjection",
+        "SecCookieV0Separator",
+        "SecHashKey",
+        "SecParseXmlIntoArgs",
+        "SecRemoteRules",
+        "SecRuleScript",
+    ] {
+        assert_eq!(told(name).0, "refused_directive", "{name}");
+    }
+}
+
+#[test]
+fn a_rule_that_can_never_match_is_linted_and_its_neighbours_are_not() {
+    for (rule, lint) in [
+        ("SecRule RESPONSE_STATUS \"@eq 500\" \"id:1,phase:1\"", true),
+        ("SecRule RESPONSE_BODY \"@rx x\" \"id:1,phase:3\"", true),
+        ("SecRule ARGS_POST|FILES \"!@rx x\" \"id:1,phase:1\"", true),
+        ("SecRule ARGS \"@contains Select\" \"id:1,t:lowercase\"", true),
+        ("SecRule ARGS_POST|ARGS_GET \"@rx x\" \"id:1,phase:1\"", false),
+        ("SecRule &ARGS_POST \"@eq 0\" \"id:1,phase:1\"", false),
+        ("SecRule RESPONSE_BODY \"@rx x\" \"id:1,phase:4\"", false),
+        ("SecRule ARGS \"!@contains Select\" \"id:1,t:lowercase\"", false),
+        (
+            "SecRule ARGS \"@contains Select\" \"id:1,t:lowercase,t:hexEncode\"",
+            false,
+        ),
+    ] {
+        let warnings = compile(&source(&format!("{rule}\n")), &Disk).unwrap().warnings;
+        let found = warnings.iter().any(|d| d.code == "never_matches");
+        assert_eq!(found, lint, "{rule}: {warnings:?}");
+    }
+}
+
+#[test]
+fn streams_are_never_held_whatever_the_rules_list() {
+    let text = "SecResponseBodyAccess On\n\
+        SecResponseBodyMimeType text/plain text/event-stream application/grpc application/grpc+proto multipart/x-mixed-replace\n\
+        SecRule RESPONSE_BODY \"@rx x\" \"id:1,phase:4\"\n";
+    let rules = compile(&source(text), &Disk).unwrap().rules;
+    let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let connection = Connection {
+        client: local,
+        client_port: 1,
+        server: local,
+        server_port: 2,
+    };
+    for (status, kind, held) in [
+        (200, "text/plain; charset=utf-8", true),
+        (200, "image/png", false),
+        (101, "text/plain", false),
+        (200, "text/event-stream", false),
+        (200, "Application/gRPC+proto", false),
+        (200, "application/grpc", false),
+        (200, "multipart/x-mixed-replace; boundary=f", false),
+    ] {
+        let mut tx = Transaction::new(rules.clone(), &Options::default(), &connection);
+        tx.response_headers(status, b"HTTP/1.1", &[(b"Content-Type", kind.as_bytes())]);
+        assert_eq!(tx.wants_response_body(), held, "{status} {kind}");
+    }
+}
+
+#[test]
 fn actions_are_updated_and_body_access_is_switched() {
     let rule = "SecRule ARGS \"@rx x\" \"id:9,phase:2,pass\"\n";
     let update = format!("{rule}SecRuleUpdateActionById 9 \"deny,status:418\"\n");

@@ -87,6 +87,28 @@ fn a_connection_is_usable_after_a_refusal() {
 }
 
 #[test]
+fn logins_of_one_address_are_counted_across_requests_and_reloads() {
+    let rules = "SecAction \"id:9001,phase:1,nolog,pass,initcol:ip=%{REMOTE_ADDR}\"\n\
+        SecRule IP:failed \"@gt 5\" \"id:9002,phase:1,deny\"\n\
+        SecRule REQUEST_FILENAME \"@streq /login\" \"id:9003,phase:1,pass,nolog,setvar:ip.failed=+1,expirevar:ip.failed=60\"\n";
+    let origin = Origin::start();
+    let config = weir_tests::config::Config::with_origin(origin.address())
+        .set("/tenants/0/waf/rules", serde_json::json!(["own.conf"]));
+    let weir = weir_tests::weir::Weir::start_with_files(&config, &[("own.conf", rules)]);
+    let ask = |target: &str| {
+        let head =
+            format!("GET {target} HTTP/1.1\r\nHost: acme.test\r\nUser-Agent: e2e\r\nAccept: */*\r\n\r\n");
+        weir.client().roundtrip(head).status
+    };
+    for turn in 0..6 {
+        assert_eq!(ask("/login"), 200, "{turn}");
+    }
+    assert_eq!(ask("/"), 403);
+    weir.reload(&config.clone().set("/tenants/0/waf/body_bytes_max", 1000));
+    assert_eq!(ask("/"), 403);
+}
+
+#[test]
 fn an_attack_at_the_end_of_a_megabyte_is_refused_and_the_origin_saw_nothing() {
     let site = Site::start();
     let padding = "x".repeat(1_000_000);

@@ -279,8 +279,8 @@ impl<'a, T: HasPolicy + Clone> Admitted<'a, T> {
         let policy = tenant.policy();
         if let Some(rules) = &policy.rules {
             observer.screening();
-            let (waf, client) = (&policy.tenant.waf, self.located.client);
-            let judged = screening.head(rules, waf, client, guarded.connection, guarded.request, moment);
+            let client = self.located.client;
+            let judged = screening.head(rules, policy, client, guarded.connection, guarded.request, moment);
             observer.screened();
             judged?;
         }

@@ -101,6 +101,7 @@ impl World {
             tenant.waf.mode = waf;
             let policy = TenantPolicy {
                 rules: (waf != WafMode::Off).then(|| Arc::clone(&rules)),
+                collections: Arc::default(),
                 routes: RouteTable::build(&tenant.routes),
                 limits: TenantLimits::new(&tenant, None),
                 in_flight: Arc::new(InFlight::default()),

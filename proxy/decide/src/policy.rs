@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use weir_rules::RuleSet;
+use weir_rules::{Collections, RuleSet};
 use weir_schema::config::checked::{Route, Tenant};
 
 use crate::limit::{InFlight, TenantLimits};
@@ -15,6 +15,8 @@ pub struct TenantPolicy {
     pub tenant: Arc<Tenant>,
     /// Its rules; `None` when the WAF is off.
     pub rules: Option<Arc<RuleSet>>,
+    /// What its rules remember between requests; survives swaps.
+    pub collections: Arc<Collections>,
     /// Its routes.
     pub routes: RouteTable,
     /// Its limits.

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use weir_rules::{Connection, Mode, Options, Report, RequestLine, RuleSet, Transaction, Verdict};
 use weir_schema::codes::RefusalCode;
-use weir_schema::config::checked::{WafMode, WafPolicy};
+use weir_schema::config::checked::WafMode;
 use weir_schema::telemetry::record::Protocol;
 
 use crate::Field;
 use crate::pipeline::{Moment, Stop};
+use crate::policy::TenantPolicy;
 use crate::refuse::Refusal;
 use crate::view::{ConnectionView, RequestView};
 
@@ -43,7 +44,7 @@ impl Screening {
     pub(crate) fn head(
         &mut self,
         rules: &Arc<RuleSet>,
-        waf: &WafPolicy,
+        policy: &TenantPolicy,
         client: IpAddr,
         connection: &ConnectionView<'_>,
         request: &RequestView<'_>,
@@ -56,12 +57,13 @@ impl Screening {
             server_port: connection.local.port(),
         };
         let options = Options {
-            mode: match waf.mode {
+            mode: match policy.tenant.waf.mode {
                 WafMode::Block => Mode::Enforce,
                 WafMode::Detect | WafMode::Off => Mode::DetectOnly,
             },
             unique_id: moment.request_id,
             now_unix_ms: moment.unix_ms,
+            collections: Some(Arc::clone(&policy.collections)),
             ..Options::default()
         };
         let mut transaction = Box::new(Transaction::new(Arc::clone(rules), &options, &ends));

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::foreign::{self, REFUSED, WITHOUT_EFFECT};
 use super::rule::Defaults;
 use super::tables;
 use super::{Audit, BASE, Chain, EngineMode, Link, Program, Rule, RuleSelector, Settings, Step, Target};
@@ -46,63 +47,6 @@ const KNOWN: &[&str] = &[
     "SecRuleUpdateTargetById",
     "SecRuleUpdateTargetByMsg",
     "SecRuleUpdateTargetByTag",
-];
-
-/// Directives of other engines that Weir's own configuration decides, or that have no meaning here. They are
-/// accepted with a warning, so that existing files load and nobody believes that they act.
-const WITHOUT_EFFECT: &[&str] = &[
-    "SecAuditLog",
-    "SecAuditLog2",
-    "SecAuditLogDirMode",
-    "SecAuditLogFileMode",
-    "SecAuditLogFormat",
-    "SecAuditLogParts",
-    "SecAuditLogPrefix",
-    "SecAuditLogRelevantStatus",
-    "SecAuditLogStorageDir",
-    "SecAuditLogType",
-    "SecCacheTransformations",
-    "SecCollectionTimeout",
-    "SecConnEngine",
-    "SecConnReadStateLimit",
-    "SecConnWriteStateLimit",
-    "SecCookieFormat",
-    "SecDataDir",
-    "SecDebugLog",
-    "SecDebugLogLevel",
-    "SecDisableBackendCompression",
-    "SecGeoLookupDb",
-    "SecGsbLookupDb",
-    "SecGuardianLog",
-    "SecHashEngine",
-    "SecHttpBlKey",
-    "SecInterceptOnError",
-    "SecPcreMatchLimit",
-    "SecPcreMatchLimitRecursion",
-    "SecReadStateLimit",
-    "SecRequestBodyInMemoryLimit",
-    "SecRequestBodyLimit",
-    "SecRequestBodyLimitAction",
-    "SecRequestBodyNoFilesLimit",
-    "SecResponseBodyLimit",
-    "SecResponseBodyLimitAction",
-    "SecRuleInheritance",
-    "SecRulePerfTime",
-    "SecSensorId",
-    "SecServerSignature",
-    "SecStatusEngine",
-    "SecStreamInBodyInspection",
-    "SecStreamOutBodyInspection",
-    "SecTmpDir",
-    "SecTmpSaveUploadedFiles",
-    "SecUnicodeMapFile",
-    "SecUploadDir",
-    "SecUploadFileLimit",
-    "SecUploadFileMode",
-    "SecUploadKeepFiles",
-    "SecWebAppId",
-    "SecWriteStateLimit",
-    "SecXmlExternalEntity",
 ];
 
 pub(super) struct Builder<'a> {
@@ -249,21 +193,34 @@ impl<'a> Builder<'a> {
                 self.settings.response_types = types.map(str::to_ascii_lowercase).collect();
             }
             (_, [value]) if self.setting(name, value) => {}
-            (lower, _) if WITHOUT_EFFECT.iter().any(|n| n.eq_ignore_ascii_case(lower)) => {
-                self.found.push(place.warning(
-                    "directive_without_effect",
-                    format!("`{}` has no effect in Weir", name.text),
-                ))
+            (lower, _) if foreign::find(WITHOUT_EFFECT, lower).is_some() => {
+                let why = foreign::find(WITHOUT_EFFECT, lower).unwrap_or_default();
+                let message = format!("`{}` has no effect in Weir: {why}", name.text);
+                self.found
+                    .push(place.warning("directive_without_effect", message));
+            }
+            (lower, _) if foreign::find(REFUSED, lower).is_some() => {
+                let why = foreign::find(REFUSED, lower).unwrap_or_default();
+                let message = format!("`{}` is refused: {why}", name.text);
+                self.found.push(place.error("refused_directive", message));
             }
             (lower, _) if KNOWN.iter().any(|n| n.eq_ignore_ascii_case(lower)) => {
                 let message = format!("`{}` does not take these arguments", name.text);
                 self.found.push(place.error("bad_directive", message));
             }
-            _ => self.found.push(place.error_hint(
-                "unknown_directive",
-                format!("unknown directive `{}`", name.text),
-                nearest(&name.text, KNOWN.iter().chain(WITHOUT_EFFECT).copied()),
-            )),
+            _ => self.found.push(
+                place.error_hint(
+                    "unknown_directive",
+                    format!("unknown directive `{}`", name.text),
+                    nearest(
+                        &name.text,
+                        KNOWN
+                            .iter()
+                            .copied()
+                            .chain(WITHOUT_EFFECT.iter().map(|(name, _)| *name)),
+                    ),
+                ),
+            ),
         }
     }
 
@@ -443,6 +400,8 @@ impl<'a> Builder<'a> {
     pub(super) fn finish(mut self) -> (Program, Vec<Diagnostic>) {
         let mut phases: [Vec<Step>; 5] = Default::default();
         let mut places: HashMap<String, [usize; 5]> = HashMap::new();
+        // The step of each rule in its phase.
+        let mut own: Vec<usize> = Vec::with_capacity(self.rules.len());
         let mut markers = self.markers.iter().peekable();
         for index in 0..=self.rules.len() {
             while let Some((name, ..)) = markers.next_if(|(_, at, _)| *at <= index) {
@@ -453,23 +412,31 @@ impl<'a> Builder<'a> {
                 phases.iter_mut().for_each(|steps| steps.push(Step::Marker));
             }
             if let Some(steps) = self.rules.get(index).and_then(|rule| phases.get_mut(rule.phase)) {
+                own.push(steps.len());
                 steps.push(Step::Rule(index));
             }
         }
-        for rule in &mut self.rules {
+        for (rule, own) in self.rules.iter_mut().zip(own) {
             let Some(name) = &rule.skip_after else { continue };
             rule.jump = places.get(name).and_then(|at| at.get(rule.phase)).copied();
-            if rule.jump.is_none() {
+            let behind = rule.jump.is_some_and(|jump| jump <= own);
+            if rule.jump.is_none() || behind {
                 let place = Place {
                     path: Arc::clone(&rule.file),
                     line: rule.line,
                     column: 1,
                 };
-                self.found
-                    .push(place.error("unknown_marker", format!("there is no SecMarker `{name}`")));
+                self.found.push(if behind {
+                    let message = format!("the SecMarker `{name}` is above this rule, which skips nothing");
+                    place.warning("marker_above", message)
+                } else {
+                    place.error("unknown_marker", format!("there is no SecMarker `{name}`"))
+                });
             }
         }
         self.lint_markers();
+        let never = super::lint::never(&self.rules, &self.chains);
+        self.found.extend(never);
         tables::build(self, phases)
     }
 }

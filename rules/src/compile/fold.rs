@@ -108,6 +108,11 @@ fn texts_of(effect: &Effect) -> Vec<&Macro> {
             Change::Set(text) | Change::Add(text) | Change::Subtract(text) => vec![name, text],
             Change::Unset => vec![name],
         },
+        Effect::Open(_, text) | Effect::Keep(_, text, Change::Unset) | Effect::Decay(_, text, ..) => {
+            vec![text]
+        }
+        Effect::Keep(_, name, Change::Set(text) | Change::Add(text) | Change::Subtract(text))
+        | Effect::Expire(_, name, text) => vec![name, text],
         _ => Vec::new(),
     }
 }

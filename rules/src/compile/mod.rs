@@ -2,8 +2,11 @@
 
 mod directives;
 mod fold;
+mod foreign;
+mod lint;
 mod macros;
 mod overlay;
+mod persist;
 mod plan;
 mod rule;
 mod tables;
@@ -215,6 +218,14 @@ pub(crate) enum Effect {
     /// An index into the selections.
     RemoveRules(usize),
     RemoveTarget(usize, Arc<Target>),
+    /// `initcol`, `setuid` and their like: which record of a persistent collection the request is about.
+    Open(Var, Macro),
+    /// `setvar` of a persistent collection.
+    Keep(Var, Macro, Change),
+    /// `expirevar`, in seconds.
+    Expire(Var, Macro, Macro),
+    /// `deprecatevar`: so much less for each so many seconds.
+    Decay(Var, Macro, i64, u64),
 }
 
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::directives::{Builder, audit_engine, engine_mode, rule_selector};
-use super::{Chain, Change, Disruptive, Effect, Link, Macro, Rule, Selector, Target};
+use super::{Chain, Disruptive, Effect, Link, Macro, Rule, Selector, Target};
 use crate::operators::{self, Built, Operator};
 use crate::seclang::{Action, Arg, Place, RawSelector, RawTarget, nearest, split_actions, split_targets};
 use crate::transformations;
@@ -19,6 +19,8 @@ const ACTIONS: &[&str] = &[
     "chain",
     "ctl",
     "deny",
+    "deprecatevar",
+    "expirevar",
     "id",
     "initcol",
     "log",
@@ -31,6 +33,9 @@ const ACTIONS: &[&str] = &[
     "pass",
     "phase",
     "rev",
+    "setrsc",
+    "setsid",
+    "setuid",
     "setvar",
     "severity",
     "skip",
@@ -44,13 +49,11 @@ const ACTIONS: &[&str] = &[
 /// Actions that other engines have and Weir refuses, and why.
 const REFUSED_ACTIONS: &[(&str, &str)] = &[
     ("append", "responses are not rewritten by rules"),
-    ("deprecatevar", "there are no persistent collections"),
     (
         "drop",
         "use `deny`: the proxy decides what becomes of the connection",
     ),
     ("exec", "rules do not start programs"),
-    ("expirevar", "there are no persistent collections"),
     (
         "pause",
         "a held request costs the proxy more than its sender; use limits",
@@ -64,9 +67,6 @@ const REFUSED_ACTIONS: &[(&str, &str)] = &[
     ("sanitiserequestheader", "the proxy's log has its own redaction"),
     ("sanitiseresponseheader", "the proxy's log has its own redaction"),
     ("setenv", "rules do not see the process"),
-    ("setrsc", "there are no persistent collections"),
-    ("setsid", "there are no persistent collections"),
-    ("setuid", "there are no persistent collections"),
     (
         "xmlns",
         "only the XPaths `/*` and `//@*` are supported, and they need no namespace",
@@ -342,6 +342,12 @@ impl Builder<'_> {
             ));
             return Vec::new();
         };
+        if let RawSelector::Key(key) = &raw.selector
+            && let Some(why) = super::persist::refused(var, key)
+        {
+            self.found.push(raw.place.error("refused_variable", why));
+            return Vec::new();
+        }
         let target = |var, selector, slot| Target {
             var,
             selector,
@@ -489,10 +495,9 @@ impl Builder<'_> {
             "t" => self.transformation(action, draft)?,
             "setvar" => self.setvar(action, draft)?,
             "ctl" => self.ctl(action, draft)?,
-            "initcol" => self.found.push(action.place.warning(
-                "collection_not_persistent",
-                "persistent collections are not supported: this action has no effect",
-            )),
+            "initcol" | "setuid" | "setsid" | "setrsc" => draft.effects.push(self.open(action)?),
+            "expirevar" => draft.effects.push(self.expire(action)?),
+            "deprecatevar" => draft.effects.push(self.decay(action)?),
             lower if REFUSED_ACTIONS.iter().any(|(name, _)| *name == lower) => {
                 let why = REFUSED_ACTIONS.iter().find(|(name, _)| *name == lower);
                 let why = why.map(|(_, why)| *why).unwrap_or_default();
@@ -534,26 +539,12 @@ impl Builder<'_> {
             .map_or((text, None), |(name, value)| (name, Some(value)));
         let (collection, key) = name.trim().split_once('.')?;
         if !collection.eq_ignore_ascii_case("tx") {
-            let message = format!("`{collection}` is not persistent in Weir: only TX can be set");
-            self.found
-                .push(action.place.warning("collection_not_persistent", message));
+            let var = self.persistent(action, collection)?;
+            draft.effects.push(self.keep(action, var, key, value, unset)?);
             return Some(());
         }
-        let mut parse = |text: &str| {
-            Macro::parse(text, &mut |name| self.intern(name))
-                .map_err(|e| self.found.push(action.place.error("bad_macro", e)))
-                .ok()
-        };
-        let change = match value {
-            _ if unset => Change::Unset,
-            None => Change::Set(parse("1")?),
-            Some(v) => match v.as_bytes() {
-                [b'+', ..] => Change::Add(parse(v.get(1..)?)?),
-                [b'-', ..] => Change::Subtract(parse(v.get(1..)?)?),
-                _ => Change::Set(parse(v)?),
-            },
-        };
-        let name = parse(key)?;
+        let change = self.change(action, value, unset)?;
+        let name = self.part(action, key)?;
         let slot = name.constant().is_some().then(|| self.intern(key));
         let may_be_slot = true;
         draft.effects.push(Effect::Set {

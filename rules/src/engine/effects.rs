@@ -47,6 +47,9 @@ impl Transaction {
         if var == Var::MatchedVar {
             return self.matched.map(|item| item.value);
         }
+        if var.persistent().is_some() {
+            return self.remembered(var, key?);
+        }
         let (sources, names) = stored(var);
         for source in sources {
             let first = match key {
@@ -103,6 +106,11 @@ impl Transaction {
                     self.excluded.push((selected.clone(), Arc::clone(target)));
                 }
             }
+            Effect::Open(var, text) => {
+                let key = self.expand(rules, text);
+                self.open(*var, &key);
+            }
+            Effect::Keep(..) | Effect::Expire(..) | Effect::Decay(..) => self.keep(rules, effect),
         }
     }
 

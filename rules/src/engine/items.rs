@@ -131,6 +131,7 @@ impl Transaction {
             }
             Var::MatchedVars | Var::MatchedVarsNames => self.matched_values(rules, target, items),
             Var::Tx => self.tx_values(target, items),
+            _ if var.persistent().is_some() => self.remembered_values(target, items),
             _ if (var as usize) < COLLECTIONS || !stored(var).0.is_empty() => {
                 each_entry(&self.store, target, |entry, names| {
                     items.push(Item {

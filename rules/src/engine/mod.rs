@@ -4,6 +4,7 @@ mod active;
 mod effects;
 mod evaluate;
 mod items;
+mod persist;
 mod request;
 mod store;
 mod time;
@@ -13,8 +14,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::bits::Bits;
+use crate::collections::Collections;
 use crate::compile::{Audit, EngineMode, PROGRAMS, Program, RuleSet, Target};
-use crate::variables::Var;
+use crate::variables::{PERSISTENT, Var};
 use items::Item;
 use store::{Id, Store};
 
@@ -50,6 +52,8 @@ pub struct Options {
     pub plain: bool,
     /// Reads a clock in nanoseconds; with it the report says what each rule that was looked at took.
     pub rule_clock: Option<fn() -> u64>,
+    /// What rules remember between requests; without it they remember until the transaction ends.
+    pub collections: Option<Arc<Collections>>,
 }
 
 impl Default for Options {
@@ -61,6 +65,7 @@ impl Default for Options {
             budget: 256 << 20,
             plain: false,
             rule_clock: None,
+            collections: None,
         }
     }
 }
@@ -217,6 +222,9 @@ pub struct Transaction {
     plain: bool,
     rule_clock: Option<fn() -> u64>,
     rule_ns: Vec<(u64, u64)>,
+    collections: Option<Arc<Collections>>,
+    /// The keys of the records that were opened.
+    opened: [Option<Arc<[u8]>>; PERSISTENT.len()],
     /// The value that matched last, and all that the last matching link found.
     matched: Option<Item>,
     /// What the head of the running chain matched last.

@@ -39,6 +39,8 @@ impl Transaction {
             plain: options.plain,
             rule_clock: options.rule_clock,
             rule_ns: Vec::new(),
+            collections: options.collections.clone(),
+            opened: Default::default(),
             matched: None,
             head_matched: None,
             hits: Vec::new(),
@@ -205,8 +207,10 @@ impl Transaction {
                 self.store.set(Var::ResponseContentType, value);
                 let kind = media_type(value);
                 let settings = &self.rules.settings;
-                self.response_inspected =
-                    self.response_access && settings.response_types.iter().any(|t| t.as_bytes() == kind);
+                self.response_inspected = self.response_access
+                    && status != 101
+                    && !is_stream(&kind)
+                    && settings.response_types.iter().any(|t| t.as_bytes() == kind);
             } else if name.eq_ignore_ascii_case(b"content-length") {
                 self.store.set(Var::ResponseContentLength, value);
             }
@@ -221,6 +225,12 @@ impl Transaction {
         }
         self.run(3)
     }
+}
+
+/// Types whose bodies have no end to wait for: they are never held, whatever `SecResponseBodyMimeType` says.
+fn is_stream(kind: &[u8]) -> bool {
+    kind.starts_with(b"application/grpc")
+        || matches!(kind, b"text/event-stream" | b"multipart/x-mixed-replace")
 }
 
 /// The target without scheme and authority.

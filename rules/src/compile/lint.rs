@@ -1,0 +1,80 @@
+//! Rules that no request can match, as far as that is plain from the rule alone.
+
+use std::sync::Arc;
+
+use super::{Chain, Link, Rule};
+use crate::operators::{Operator, Text};
+use crate::seclang::{Diagnostic, Place};
+use crate::transformations::TABLE;
+use crate::variables::Var;
+
+/// A warning for each rule that can never match.
+pub(super) fn never(rules: &[Rule], chains: &[Chain]) -> Vec<Diagnostic> {
+    let warning = |rule: &Rule| {
+        let why = rule
+            .links
+            .iter()
+            .find_map(|link| too_early(rule.phase, link).or_else(|| case(link, chains)))?;
+        let place = Place {
+            path: Arc::clone(&rule.file),
+            line: rule.line,
+            column: 1,
+        };
+        let message = format!("rule {} can never match: {why}", rule.id);
+        Some(place.warning("never_matches", message))
+    };
+    rules.iter().filter_map(warning).collect()
+}
+
+/// All variables of the link get their values in a later phase.
+fn too_early(phase: usize, link: &Link) -> Option<String> {
+    let first = link
+        .targets
+        .iter()
+        .map(|target| if target.count { 0 } else { known_from(target.var) })
+        .min()?;
+    (first > phase).then(|| {
+        let (known, now) = (first + 1, phase + 1);
+        format!("its variables have no value before phase {known}, and it runs in phase {now}")
+    })
+}
+
+/// The phase (from 0) from which a variable can have a value.
+fn known_from(var: Var) -> usize {
+    match var {
+        Var::ArgsPost
+        | Var::ArgsPostNames
+        | Var::Files
+        | Var::FilesNames
+        | Var::FilesSizes
+        | Var::MultipartPartHeaders
+        | Var::RequestBody
+        | Var::XmlText
+        | Var::XmlAttributes => 1,
+        Var::ResponseContentLength
+        | Var::ResponseContentType
+        | Var::ResponseHeaders
+        | Var::ResponseHeadersNames
+        | Var::ResponseProtocol
+        | Var::ResponseStatus => 2,
+        Var::ResponseBody => 3,
+        _ => 0,
+    }
+}
+
+/// A text with upper-case letters is looked for in values that were made lower case.
+fn case(link: &Link, chains: &[Chain]) -> Option<String> {
+    let Operator::Text(kind, text) = &link.operator else {
+        return None;
+    };
+    let last = chains.get(usize::from(link.chain))?.rows.last()?;
+    let lowered = TABLE
+        .get(usize::from(*last))?
+        .name
+        .eq_ignore_ascii_case("lowercase");
+    let whole = !matches!(kind, Text::Within);
+    let upper = text.literal().iter().any(u8::is_ascii_uppercase);
+    (lowered && whole && upper && !link.negated && !link.multi_match).then(|| {
+        "the text it looks for has upper-case letters, and `t:lowercase` leaves none in the value".to_owned()
+    })
+}
