@@ -11,6 +11,8 @@ mod engine;
 mod filter;
 #[cfg(feature = "ftw")]
 pub mod ftw;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod injection;
 mod operators;
 mod seclang;

@@ -1,11 +1,11 @@
 //! The optimised evaluation and the plain one see the same, with every transformation and with the baseline set.
 #![no_main]
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
-use weir_rules::{Connection, Disk, Mode, Options, RequestLine, RuleSet, Source, Transaction, baseline, compile};
+use weir_rules::RuleSet;
+use weir_rules_fuzz::{BASELINE, compiled, judged, seen};
 
 const TRANSFORMATIONS: &[&str] = &[
     "base64Decode", "base64DecodeExt", "cmdLine", "compressWhitespace", "cssDecode", "escapeSeqDecode", "hexDecode",
@@ -28,24 +28,13 @@ static SETS: LazyLock<Vec<Arc<RuleSet>>> = LazyLock::new(|| {
             ));
         }
     }
-    let made = Source { path: "made.conf".into(), text };
-    [vec![made], baseline()].iter().map(|s| compile(s, &Disk).expect("rules").rules).collect()
+    vec![compiled(text), Arc::clone(&BASELINE)]
 });
 
-fn observe(rules: &Arc<RuleSet>, input: &[u8], plain: bool) -> Vec<String> {
-    let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let connection = Connection { client: local, client_port: 1, server: local, server_port: 2 };
-    let options = Options { mode: Mode::DetectOnly, plain, budget: u64::MAX, ..Options::default() };
-    let mut tx = Transaction::new(Arc::clone(rules), &options, &connection);
-    let line = RequestLine { method: b"POST", target: b"/", protocol: b"HTTP/1.1" };
-    tx.request_headers(&line, &[(b"Content-Type", b"application/x-www-form-urlencoded"), (b"X-In", input)]);
-    tx.request_body(input);
-    let report = tx.finish();
-    report.matches.iter().map(|m| format!("{} {} {}", m.id, m.variable, m.value)).collect()
-}
-
 fuzz_target!(|input: &[u8]| {
+    let fields = [(b"Content-Type".as_slice(), b"application/x-www-form-urlencoded".as_slice()), (b"X-In", input)];
     for rules in SETS.iter() {
-        assert_eq!(observe(rules, input, false), observe(rules, input, true));
+        let [fast, plain] = [false, true].map(|plain| judged(rules, &fields, input, plain));
+        assert_eq!(seen(&fast), seen(&plain));
     }
 });

@@ -2,12 +2,12 @@
 //! with its prefilter and without.
 #![no_main]
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use libfuzzer_sys::fuzz_target;
-use weir_rules::{Connection, Disk, Mode, Options, RequestLine, RuleSet, Source, Transaction, compile};
+use weir_rules::RuleSet;
+use weir_rules_fuzz::{compiled, judged, seen};
 
 /// Bytes that a repeated value is grown to, and the time for it: some hundred times what it takes.
 const LONG: usize = 65_536;
@@ -16,17 +16,11 @@ const LONG_SECS_MAX: u64 = 2;
 static RULES: LazyLock<Arc<RuleSet>> = LazyLock::new(|| {
     let text = "SecRule REQUEST_HEADERS:X-In \"@detectSQLi\" \"id:1,phase:1,pass\"\n\
                 SecRule REQUEST_HEADERS:X-In \"@detectXSS\" \"id:2,phase:1,pass\"\n";
-    compile(vec![Source { path: "made.conf".into(), text: text.into() }], &Disk).expect("rules").rules
+    compiled(text.into())
 });
 
 fn observe(input: &[u8], plain: bool) -> Vec<String> {
-    let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let connection = Connection { client: local, client_port: 1, server: local, server_port: 2 };
-    let options = Options { mode: Mode::DetectOnly, plain, budget: u64::MAX, ..Options::default() };
-    let mut tx = Transaction::new(Arc::clone(&RULES), &options, &connection);
-    let line = RequestLine { method: b"GET", target: b"/", protocol: b"HTTP/1.1" };
-    tx.request_headers(&line, &[(b"X-In", input)]);
-    tx.finish().matches.iter().map(|m| format!("{} {} {}", m.id, m.variable, m.value)).collect()
+    seen(&judged(&RULES, &[(b"X-In", input)], b"", plain))
 }
 
 fuzz_target!(|input: &[u8]| {

@@ -1,0 +1,4 @@
+//! No XML document panics, and the rules see it the same with every optimisation and without.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| weir_rules_fuzz::body(b"text/xml", input));
