@@ -14,7 +14,7 @@ fn encoded(text: &str) -> String {
     text.bytes().map(byte).collect()
 }
 
-fn post(content_type: &str, body: &str) -> String {
+pub(crate) fn post(content_type: &str, body: &str) -> String {
     format!(
         "POST /login HTTP/1.1\r\nHost: acme.test\r\nUser-Agent: e2e\r\nAccept: */*\r\nContent-Type: {content_type}\r\n\
          Content-Length: {}\r\n\r\n{body}",

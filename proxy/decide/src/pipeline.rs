@@ -353,19 +353,21 @@ impl<T: HasPolicy + Clone> Routed<T> {
         screening.is_on() && self.tenant.policy().tenant.waf.body_over_limit == BodyOverLimit::Refuse
     }
 
-    /// Judges the body, as much as is held of it; must run also without a body, before any upstream is contacted.
+    /// Judges the body, as much as is held of it; must run also without a body, before any upstream is contacted. `whole` is
+    /// false when more of it follows.
     ///
     /// # Errors
     /// The refusal of a rule.
     pub fn judge_body(
         self,
         body: &[u8],
+        whole: bool,
         screening: &mut Screening,
         observer: &mut impl Observer<T>,
     ) -> Result<Cleared<T>, Stop> {
         if screening.is_on() {
             observer.screening();
-            let judged = screening.body(body);
+            let judged = screening.body(body, whole);
             observer.screened();
             judged?;
         }

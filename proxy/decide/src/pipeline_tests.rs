@@ -170,7 +170,8 @@ impl World {
         };
         let (mut seen, mut screening) = (Seen::default(), Screening::default());
         let routed = decide(&edge, &connection, &request, &moment, &mut screening, &mut seen);
-        let cleared = routed.and_then(|routed| routed.judge_body(body.as_bytes(), &mut screening, &mut seen));
+        let cleared =
+            routed.and_then(|routed| routed.judge_body(body.as_bytes(), true, &mut screening, &mut seen));
         (cleared, seen.0)
     }
 }

@@ -21,6 +21,7 @@ use crate::view::{ConnectionView, RequestView};
 pub struct Screening {
     transaction: Option<Box<Transaction>>,
     rules: Option<Arc<RuleSet>>,
+    refuse_unreadable: bool,
 }
 
 impl Screening {
@@ -70,14 +71,21 @@ impl Screening {
         let verdict = judge_head(&mut transaction, request);
         self.transaction = Some(transaction);
         self.rules = Some(Arc::clone(rules));
+        self.refuse_unreadable = options.mode == Mode::Enforce && policy.tenant.waf.refuse_unreadable;
         refuse(&verdict, RefusalCode::WafBlocked)
     }
 
-    pub(crate) fn body(&mut self, body: &[u8]) -> Result<(), Stop> {
+    /// `whole` says whether the body ends here, or more of it follows that nobody judges.
+    pub(crate) fn body(&mut self, body: &[u8], whole: bool) -> Result<(), Stop> {
         let Some(transaction) = &mut self.transaction else {
             return Ok(());
         };
-        refuse(&transaction.request_body(body), RefusalCode::WafBlocked)
+        refuse(&transaction.request_body(body), RefusalCode::WafBlocked)?;
+        // What no parser could read, no rule has seen: an attack may hide in it.
+        if self.refuse_unreadable && whole && transaction.body_fault().is_some() {
+            return Err(Refusal::boxed(RefusalCode::WafUnreadable));
+        }
+        Ok(())
     }
 
     pub(crate) fn response_head(&mut self, status: u16, fields: &[Field<'_>]) -> Result<(), Stop> {

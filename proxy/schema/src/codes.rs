@@ -113,6 +113,8 @@ codes! {
     UpstreamTimeout = "upstream_timeout", 504, "The server behind this site did not answer in time.";
     /// A rule refused the request.
     WafBlocked = "waf_blocked", 403, "The request was refused by a security rule.";
+    /// Arguments or a body that rules could not read by their type: malformed, too many, too deep.
+    WafUnreadable = "waf_unreadable", 400, "The content of the request could not be read.";
     /// A rule refused the response.
     WafResponseBlocked = "waf_response_blocked", 502, "The response was refused by a security rule.";
 }

@@ -256,7 +256,7 @@ fn decide(
     let held = body
         .get(..usize::try_from(inspected).unwrap_or(usize::MAX))
         .unwrap_or(body);
-    routed.judge_body(held, screening, trail)?;
+    routed.judge_body(held, held.len() == body.len(), screening, trail)?;
     Ok(json!(pool))
 }
 

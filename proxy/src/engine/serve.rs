@@ -97,8 +97,9 @@ impl<D: Downstream> Serving<'_, D> {
             None
         };
         let bytes = held.as_ref().map_or(&[][..], |held| &held.bytes);
+        let whole = held.as_ref().is_none_or(|held| held.end.is_some());
         let cleared = routed
-            .judge_body(bytes, &mut self.screening, &mut self.tally)
+            .judge_body(bytes, whole, &mut self.screening, &mut self.tally)
             .map_err(Stop::Refuse)?;
         self.tally.decided();
 

@@ -537,6 +537,8 @@ pub struct WafPolicy {
     pub response_bytes_max: u64,
     /// What to do with a body above `body_bytes_max`.
     pub body_over_limit: BodyOverLimit,
+    /// Whether blocking mode refuses arguments or a body that cannot be read by their type.
+    pub refuse_unreadable: bool,
 }
 
 /// Rules that do not run, or do not look at some values.

@@ -63,6 +63,7 @@ struct Policies {
     exclusions: Option<Vec<Exclusion>>,
     body_bytes_max: Option<u64>,
     body_over_limit: Option<RawOverLimit>,
+    unreadable: Option<RawUnreadable>,
     response_bytes_max: Option<u64>,
 }
 
@@ -156,6 +157,7 @@ impl Policies {
                 .or_else(|| base.exclusions.clone()),
             body_bytes_max: waf.body_bytes_max.or(base.body_bytes_max),
             body_over_limit: waf.body_over_limit.or(base.body_over_limit),
+            unreadable: waf.unreadable.or(base.unreadable),
             response_bytes_max: waf.response_bytes_max.or(base.response_bytes_max),
         }
     }
@@ -177,6 +179,7 @@ impl Policies {
                 None | Some(RawOverLimit::Refuse) => BodyOverLimit::Refuse,
                 Some(RawOverLimit::Stream) => BodyOverLimit::Stream,
             },
+            refuse_unreadable: !matches!(self.unreadable, Some(RawUnreadable::Pass)),
             response_bytes_max: self.response_bytes_max.unwrap_or(RESPONSE_BYTES_DEFAULT),
         })
     }

@@ -310,6 +310,9 @@ pub struct RawWaf {
     pub body_bytes_max: Option<u64>,
     /// What to do with a larger body; without this key `refuse` (413).
     pub body_over_limit: Option<RawOverLimit>,
+    /// What to do, in `block` mode, with arguments or a body that cannot be read by their type (malformed, too many, too deep), so
+    /// that rules have not seen all of it; without this key `refuse` (400).
+    pub unreadable: Option<RawUnreadable>,
     /// Bytes of a response body that are held and judged where rules ask for it; what comes behind passes. Without this key
     /// 524288.
     #[schemars(range(min = 0, max = 1_073_741_824))]
@@ -336,6 +339,16 @@ pub enum RawOverLimit {
     Refuse,
     /// Judge what was held, then stream the rest.
     Stream,
+}
+
+/// What to do with a request that rules cannot read.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RawUnreadable {
+    /// 400.
+    Refuse,
+    /// Let it pass when no rule refuses what could be read.
+    Pass,
 }
 
 /// One route of a tenant.
