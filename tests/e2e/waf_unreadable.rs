@@ -1,5 +1,8 @@
 //! What rules cannot read hides attacks from them: the tenant says what becomes of it.
 
+use std::io::Write;
+use std::process::{Command, Stdio};
+
 use serde_json::json;
 use weir_tests::config::Config;
 use weir_tests::origin::Origin;
@@ -109,4 +112,61 @@ fn ordinary_bodies_can_be_read() {
         let response = site.weir.client().roundtrip(post(kind, body));
         assert_eq!(response.status, 200, "{kind}: {body}: {}", response.text());
     }
+}
+
+/// Compressed by the program of that name, which is on every Debian.
+fn gzipped(text: &[u8]) -> Vec<u8> {
+    let mut child = Command::new("gzip")
+        .args(["-c", "-n"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("start gzip");
+    child
+        .stdin
+        .take()
+        .expect("a pipe")
+        .write_all(text)
+        .expect("write to gzip");
+    child.wait_with_output().expect("gzip ends").stdout
+}
+
+fn coded(coding: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!(
+        "POST /login HTTP/1.1\r\nHost: acme.test\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Encoding: {coding}\r\n\
+         Content-Length: {length}\r\n\r\n"
+    );
+    [head.as_bytes(), body].concat()
+}
+
+#[test]
+fn compressed_bodies_are_judged_as_the_origin_reads_them() {
+    let site = site_that_cannot_read("refuse");
+    let answer = |request: Vec<u8>| {
+        let response = site.weir.client().roundtrip(request);
+        (
+            response.status,
+            if response.status == 200 {
+                String::new()
+            } else {
+                response.code()
+            },
+        )
+    };
+    let good = gzipped(b"a=1");
+    assert_eq!(answer(coded("gzip", &good)), (200, String::new()));
+    assert_eq!(
+        site.origin.wait_seen(1)[0].body,
+        good,
+        "the origin gets what was sent"
+    );
+    assert_eq!(
+        answer(coded("gzip", &gzipped(b"q=evil"))),
+        (403, "waf_blocked".to_owned())
+    );
+    assert_eq!(answer(coded("gzip", b"a=1")), (400, "waf_unreadable".to_owned()));
+    assert_eq!(answer(coded("br", b"a=1")), (400, "waf_unreadable".to_owned()));
+    let bomb = gzipped(&vec![b'a'; 50_000_000]);
+    assert_eq!(answer(coded("gzip", &bomb)), (413, "body_too_large".to_owned()));
 }

@@ -2,6 +2,7 @@
 
 pub mod balance;
 pub mod client_address;
+mod content_coding;
 pub mod fields;
 pub mod geo;
 pub mod guard;

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use weir_rules::{Connection, Mode, Options, Report, RequestLine, RuleSet, Transaction, Verdict};
 use weir_schema::codes::RefusalCode;
-use weir_schema::config::checked::WafMode;
+use weir_schema::config::checked::{BodyOverLimit, WafMode};
 use weir_schema::telemetry::record::Protocol;
 
 use crate::Field;
+use crate::content_coding::{Bounds, ContentCoding, Undecodable};
 use crate::pipeline::{Moment, Stop};
 use crate::policy::TenantPolicy;
 use crate::refuse::Refusal;
@@ -22,6 +23,9 @@ pub struct Screening {
     transaction: Option<Box<Transaction>>,
     rules: Option<Arc<RuleSet>>,
     refuse_unreadable: bool,
+    coding: ContentCoding,
+    body_bytes_max: u64,
+    refuse_over: bool,
 }
 
 impl Screening {
@@ -71,6 +75,9 @@ impl Screening {
         let verdict = judge_head(&mut transaction, request);
         self.transaction = Some(transaction);
         self.rules = Some(Arc::clone(rules));
+        self.coding = coding_of(request);
+        self.body_bytes_max = policy.tenant.waf.body_bytes_max;
+        self.refuse_over = policy.tenant.waf.body_over_limit == BodyOverLimit::Refuse;
         self.refuse_unreadable = options.mode == Mode::Enforce && policy.tenant.waf.refuse_unreadable;
         refuse(&verdict, RefusalCode::WafBlocked)
     }
@@ -80,12 +87,21 @@ impl Screening {
         let Some(transaction) = &mut self.transaction else {
             return Ok(());
         };
-        refuse(&transaction.request_body(body), RefusalCode::WafBlocked)?;
+        let bounds = Bounds {
+            bytes_max: self.body_bytes_max,
+            refuse_over: self.refuse_over && whole,
+            whole,
+        };
+        let decoded = self.coding.decode(body, &bounds);
+        let readable = decoded.as_deref().unwrap_or(body);
+        refuse(&transaction.request_body(readable), RefusalCode::WafBlocked)?;
         // What no parser could read, no rule has seen: an attack may hide in it.
-        if self.refuse_unreadable && whole && transaction.body_fault().is_some() {
-            return Err(Refusal::boxed(RefusalCode::WafUnreadable));
+        match decoded {
+            _ if !self.refuse_unreadable || !whole => Ok(()),
+            Err(Undecodable::TooLarge) => Err(Refusal::boxed(RefusalCode::BodyTooLarge)),
+            Ok(_) if transaction.body_fault().is_none() => Ok(()),
+            Ok(_) | Err(Undecodable::Broken) => Err(Refusal::boxed(RefusalCode::WafUnreadable)),
         }
-        Ok(())
     }
 
     pub(crate) fn response_head(&mut self, status: u16, fields: &[Field<'_>]) -> Result<(), Stop> {
@@ -107,6 +123,12 @@ impl Screening {
     pub fn finish(self) -> Option<Report> {
         self.transaction.map(|transaction| transaction.finish())
     }
+}
+
+fn coding_of(request: &RequestView<'_>) -> ContentCoding {
+    let fields = request.fields.iter();
+    let named = fields.filter(|(name, _)| name.eq_ignore_ascii_case(b"content-encoding"));
+    ContentCoding::of(named.map(|(_, value)| *value))
 }
 
 fn judge_head(transaction: &mut Transaction, request: &RequestView<'_>) -> Verdict {
