@@ -96,6 +96,7 @@ fn byte_255_does_not_end_a_tag() {
 fn cost_is_linear_in_the_length() {
     let pieces = [
         "a.b`",
+        "IS`",
         "q'[",
         "$a$",
         "/*",

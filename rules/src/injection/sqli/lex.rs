@@ -175,16 +175,20 @@ fn operator(rest: &[u8]) -> Taken<'_> {
 }
 
 /// A word: the keyword before its first `.` or backtick if there is one, else the whole.
+///
+/// Its whole length is only measured when no keyword ends it early: words such as "IS`IS`IS`" give many keywords, and measuring all
+/// that follows for each of them would be quadratic (found by fuzzing, 2026-11-25).
 pub(super) fn word(rest: &[u8]) -> Taken<'_> {
-    let len = bytes::word_len(rest);
-    let whole = rest.get(..len).unwrap_or(rest);
-    let shown = whole.get(..TEXT_MAX).unwrap_or(whole);
+    let shown_len = bytes::word_len(rest.get(..TEXT_MAX).unwrap_or(rest));
+    let shown = rest.get(..shown_len).unwrap_or(rest);
     for (mark, _) in shown.iter().enumerate().filter(|(_, b)| matches!(b, b'.' | b'`')) {
         match shown.get(..mark).and_then(words::word) {
             None | Some((_, Kind::Bareword)) => {}
             Some((_, kind)) => return sized(kind, rest, mark),
         }
     }
+    let len = bytes::word_len(rest);
+    let whole = rest.get(..len).unwrap_or(rest);
     let kind = words::word(whole).map_or(Kind::Bareword, |(_, kind)| kind);
     sized(kind, rest, len)
 }
