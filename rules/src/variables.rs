@@ -16,6 +16,7 @@ pub(crate) enum Var {
     Files,
     FilesNames,
     FilesSizes,
+    FilesTmpContent,
     MultipartPartHeaders,
     XmlText,
     XmlAttributes,
@@ -104,6 +105,7 @@ pub(crate) const TABLE: &[(&str, Var)] = &[
     ("FILES_COMBINED_SIZE", Var::FilesCombinedSize),
     ("FILES_NAMES", Var::FilesNames),
     ("FILES_SIZES", Var::FilesSizes),
+    ("FILES_TMP_CONTENT", Var::FilesTmpContent),
     ("FULL_REQUEST_LENGTH", Var::FullRequestLength),
     ("GLOBAL", Var::Global),
     ("IP", Var::Ip),
@@ -183,8 +185,10 @@ pub(crate) const TABLE: &[(&str, Var)] = &[
 pub(crate) const REFUSED: &[(&str, &str)] = &[
     ("DURATION", "rules do not see clocks run"),
     ("ENV", "rules do not see the process"),
-    ("FILES_TMPNAMES", "uploads are not written to files"),
-    ("FILES_TMP_CONTENT", "uploads are not written to files"),
+    (
+        "FILES_TMPNAMES",
+        "uploads are not written to files; look at `FILES_TMP_CONTENT`",
+    ),
     (
         "FULL_REQUEST",
         "name the parts: REQUEST_LINE, REQUEST_HEADERS, REQUEST_BODY",

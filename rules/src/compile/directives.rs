@@ -86,6 +86,7 @@ impl<'a> Builder<'a> {
             arguments_max: 1000,
             json_depth_max: 512,
             argument_separator: b'&',
+            file_contents: false,
             audit: Audit::Matches,
             digest: FNV_BASIS,
         };

@@ -47,6 +47,7 @@ fn known_from(var: Var) -> usize {
         | Var::Files
         | Var::FilesNames
         | Var::FilesSizes
+        | Var::FilesTmpContent
         | Var::MultipartPartHeaders
         | Var::RequestBody
         | Var::XmlText

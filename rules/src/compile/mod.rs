@@ -119,6 +119,8 @@ pub(crate) struct Settings {
     pub(crate) arguments_max: usize,
     pub(crate) json_depth_max: usize,
     pub(crate) argument_separator: u8,
+    /// Whether a rule looks at the contents of files.
+    pub(crate) file_contents: bool,
     pub(crate) audit: Audit,
     /// Of the texts of all rule files, in the order in which they were read.
     pub(crate) digest: u64,

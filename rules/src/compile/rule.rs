@@ -348,6 +348,7 @@ impl Builder<'_> {
             self.found.push(raw.place.error("refused_variable", why));
             return Vec::new();
         }
+        self.settings.file_contents |= var == Var::FilesTmpContent;
         let target = |var, selector, slot| Target {
             var,
             selector,

@@ -49,6 +49,7 @@ pub(crate) fn stored(var: Var) -> (&'static [Var], bool) {
         Var::Files => (&[Var::Files], false),
         Var::FilesNames => (&[Var::FilesNames], false),
         Var::FilesSizes => (&[Var::FilesSizes], false),
+        Var::FilesTmpContent => (&[Var::FilesTmpContent], false),
         Var::MultipartPartHeaders => (&[Var::MultipartPartHeaders], false),
         Var::XmlText => (&[Var::XmlText], false),
         Var::XmlAttributes => (&[Var::XmlAttributes], false),

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::bits::Bits;
+use crate::bodies;
 use crate::collections::Collections;
 use crate::compile::{Audit, EngineMode, PROGRAMS, Program, RuleSet, Target};
 use crate::variables::{PERSISTENT, Var};
@@ -247,6 +248,8 @@ pub struct Transaction {
     removed: [Bits; PROGRAMS],
     excluded: Vec<([Bits; PROGRAMS], Arc<Target>)>,
     pub(crate) processor: Option<String>,
+    /// The body while it is read.
+    reading: Option<bodies::Reader>,
     pub(crate) force_body: bool,
     /// Whether bodies are read, from the settings or by `ctl`.
     body_access: bool,

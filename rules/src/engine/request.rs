@@ -58,6 +58,7 @@ impl Transaction {
             removed: Default::default(),
             excluded: Vec::new(),
             processor: None,
+            reading: None,
             force_body: false,
             body_access,
             response_access,
@@ -112,7 +113,7 @@ impl Transaction {
         }
         let query = query.to_vec();
         let separator = self.rules.settings.argument_separator;
-        let outcome = self.with_sink(|_, sink| bodies::urlencoded(&query, separator, Var::ArgsGet, sink));
+        let outcome = self.with_sink(|sink| bodies::urlencoded(&query, separator, Var::ArgsGet, sink));
         if let Err(fault) = outcome {
             self.fault(fault);
         }
@@ -125,58 +126,62 @@ impl Transaction {
 
     /// Takes the whole request body (empty when there is none), reads it by its type and runs phase 2.
     pub fn request_body(&mut self, body: &[u8]) -> Verdict {
-        if self.mode != EngineMode::Off && self.body_access && self.ended.is_none() {
-            self.read_body(body);
+        self.request_body_chunk(body);
+        self.request_body_end(body)
+    }
+
+    /// Reads a part of the request body by its type, while the caller waits for the rest. No rule runs; where parts end
+    /// makes no difference.
+    pub fn request_body_chunk(&mut self, chunk: &[u8]) {
+        if self.mode == EngineMode::Off || !self.body_access || self.ended.is_some() {
+            return;
+        }
+        let mut reader = self.reading.take().unwrap_or_else(|| {
+            let settings = &self.rules.settings;
+            let settings = bodies::Settings {
+                json_depth_max: settings.json_depth_max,
+                separator: settings.argument_separator,
+                file_contents: settings.file_contents,
+            };
+            bodies::Reader::new(self.processor.as_deref(), &self.content_type, &settings)
+        });
+        self.with_sink(|sink| reader.push(chunk, sink));
+        self.reading = Some(reader);
+    }
+
+    /// Ends the request body and runs phase 2. `whole` is all that was given in parts: who holds the body for the origin has
+    /// it, and rules that look at the body as it was sent (`REQUEST_BODY`) need no second copy until now.
+    pub fn request_body_end(&mut self, whole: &[u8]) -> Verdict {
+        if let Some(reader) = self.reading.take() {
+            self.end_body(reader, whole);
         }
         self.run(1)
     }
 
-    fn read_body(&mut self, body: &[u8]) {
-        let length = self
-            .store
-            .add_number(i64::try_from(body.len()).unwrap_or(i64::MAX));
+    fn end_body(&mut self, reader: bodies::Reader, whole: &[u8]) {
+        let raw = reader.keeps_raw();
+        let outcome = self.with_sink(|sink| reader.finish(sink));
+        let number = |length| i64::try_from(length).unwrap_or(i64::MAX);
+        let length = self.store.add_number(number(outcome.length));
         self.store.set_id(Var::RequestBodyLength, length);
-        let Some(processor) = self.processor.clone().filter(|_| !body.is_empty()) else {
-            if !body.is_empty() {
-                // No parser knows this type: rules judge the raw body instead of nothing.
-                self.store.set(Var::RequestBody, body);
-            }
-            return;
-        };
-        let separator = self.rules.settings.argument_separator;
-        let depth_max = self.rules.settings.json_depth_max;
-        let boundary = bodies::boundary(&self.content_type);
-        let outcome = match processor.as_str() {
-            "JSON" => self.with_sink(|_, sink| bodies::json(body, depth_max, sink)),
-            "XML" => self.with_sink(|_, sink| bodies::xml(body, sink)),
-            "MULTIPART" => match boundary {
-                None => Err("Multipart: the boundary is missing or too long"),
-                Some(boundary) => {
-                    let size = self.with_sink(|_, sink| bodies::multipart(body, &boundary, sink));
-                    size.map(|size| {
-                        self.store
-                            .set(Var::FilesCombinedSize, size.to_string().as_bytes())
-                    })
-                }
-            },
-            _ => {
-                self.store.set(Var::RequestBody, body);
-                self.with_sink(|_, sink| bodies::urlencoded(body, separator, Var::ArgsPost, sink))
-            }
-        };
-        if self.force_body || outcome.is_err() {
-            self.store.set(Var::RequestBody, body);
+        if outcome.files_length > 0 {
+            let length = self.store.add_number(number(outcome.files_length));
+            self.store.set_id(Var::FilesCombinedSize, length);
         }
-        if let Err(fault) = outcome {
+        let forced = self.force_body || outcome.fault.is_some();
+        if outcome.length > 0 && (raw || forced) {
+            self.store.set(Var::RequestBody, whole);
+        }
+        if let Some(fault) = outcome.fault {
             self.fault(fault);
         }
     }
 
     /// Runs a parser whose findings go to the store, up to the argument limit.
-    fn with_sink<T>(&mut self, parse: impl FnOnce(&(), &mut bodies::Sink<'_>) -> T) -> T {
+    fn with_sink<T>(&mut self, parse: impl FnOnce(&mut bodies::Sink<'_>) -> T) -> T {
         let store = &mut self.store;
         let arguments_max = self.rules.settings.arguments_max;
-        parse(&(), &mut |var, name, value| {
+        parse(&mut |var, name, value| {
             if store.list(var).len() >= arguments_max {
                 return false;
             }
