@@ -56,7 +56,7 @@ pub(super) struct Reader {
     state: State,
     stack: Vec<Level>,
     path: Vec<u8>,
-    /// The string or word that is being read.
+    /// What a value that is being read has so far.
     text: Vec<u8>,
 }
 
@@ -112,10 +112,7 @@ impl Reader {
                     return Ok(false);
                 }
             }
-            State::Name if byte == b'"' => {
-                self.text.clear();
-                self.state = State::Text(true, Escape::None);
-            }
+            State::Name if byte == b'"' => self.state = State::Text(true, Escape::None),
             State::Colon if byte == b':' => self.state = State::Value,
             State::After => {
                 let Some(level) = self.stack.last() else {
@@ -179,11 +176,11 @@ impl Reader {
         write!(self.path, "array_{index}").map_err(|_| BAD)?;
         *index += 1;
         self.state = State::Value;
-        self.check_path(0)
+        self.check_path()
     }
 
-    fn check_path(&self, more: usize) -> Result<(), Fault> {
-        if self.path.len() + more > PATH_BYTES_MAX {
+    fn check_path(&self) -> Result<(), Fault> {
+        if self.path.len() > PATH_BYTES_MAX {
             return Err("JSON: a member's path is too long");
         }
         Ok(())
@@ -208,16 +205,8 @@ impl Reader {
         } else if !matches!(word, b"true" | b"false") && !is_number() {
             return Err(BAD);
         }
-        self.scalar(sink)
-    }
-
-    fn scalar(&mut self, sink: &mut Sink<'_>) -> Result<(), Fault> {
         self.state = State::After;
-        if sink(Var::ArgsPost, &self.path, &self.text) {
-            Ok(())
-        } else {
-            Err(TOO_MANY)
-        }
+        give(sink, &self.path, &self.text)
     }
 
     /// Reads on in a string, up to its end or the chunk's.
@@ -232,38 +221,54 @@ impl Reader {
             return Ok(rest);
         };
         if escape != Escape::None {
-            let (next, taken) = self.escape(escape, *byte)?;
+            let (next, taken) = self.escape(is_name, escape, *byte)?;
             self.state = State::Text(is_name, next);
             return Ok(if taken { tail } else { rest });
         }
         let at = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
         let (plain, tail) = rest.split_at(at);
-        // Of a name only as much is looked at as may be one, so that which fault comes first does not hang on chunks.
-        let room = PATH_BYTES_MAX.saturating_sub(self.path.len() + self.text.len());
-        let plain = plain.get(..=room).filter(|_| is_name).unwrap_or(plain);
-        if plain.iter().any(|b| *b < 0x20) {
-            return Err("JSON: a control character in a string");
-        }
-        self.text.extend_from_slice(plain);
         if is_name {
-            self.check_path(self.text.len())?;
-        }
-        let Some((end, tail)) = tail.split_first() else {
-            return Ok(tail);
-        };
-        if *end == b'\\' {
-            self.state = State::Text(is_name, Escape::Backslash);
-        } else if is_name {
-            self.path.extend_from_slice(&self.text);
-            self.state = State::Colon;
+            self.name(plain)?;
         } else {
-            self.scalar(sink)?;
+            printable(plain)?;
         }
-        Ok(tail)
+        match tail {
+            [b'"', tail @ ..] => {
+                self.state = if is_name { State::Colon } else { State::After };
+                if !is_name && self.text.is_empty() {
+                    give(sink, &self.path, plain)?;
+                } else if !is_name {
+                    self.text.extend_from_slice(plain);
+                    give(sink, &self.path, &self.text)?;
+                }
+                Ok(tail)
+            }
+            _ => {
+                if !is_name {
+                    self.text.extend_from_slice(plain);
+                }
+                let Some((_, tail)) = tail.split_first() else {
+                    return Ok(tail);
+                };
+                self.state = State::Text(is_name, Escape::Backslash);
+                Ok(tail)
+            }
+        }
+    }
+
+    /// A part of a member's name. Only as much is looked at as may be one, so that which fault comes first does not hang on
+    /// where chunks end.
+    fn name(&mut self, plain: &[u8]) -> Result<(), Fault> {
+        let room = PATH_BYTES_MAX.saturating_sub(self.path.len());
+        let plain = plain.get(..=room).unwrap_or(plain);
+        printable(plain)?;
+        self.path.extend_from_slice(plain);
+        self.check_path()
     }
 
     /// One byte of an escape sequence, and whether it belongs to it.
-    fn escape(&mut self, escape: Escape, byte: u8) -> Result<(Escape, bool), Fault> {
+    fn escape(&mut self, is_name: bool, escape: Escape, byte: u8) -> Result<(Escape, bool), Fault> {
+        let out = if is_name { &mut self.path } else { &mut self.text };
         Ok(match (escape, byte) {
             (Escape::Unicode(code, count, high), _) => {
                 let digit = char::from(byte).to_digit(16).ok_or(BAD)?;
@@ -271,10 +276,10 @@ impl Reader {
                 let next = match (count, high) {
                     (0..3, _) => Escape::Unicode(code, count + 1, high),
                     (_, None) if (0xD800..0xDC00).contains(&code) => Escape::High(code),
-                    (_, None) => self.character(code),
+                    (_, None) => character(out, code),
                     (_, Some(high)) => {
                         let low = code.wrapping_sub(0xDC00).min(0x3FF);
-                        self.character(0x10000 + ((high - 0xD800) << 10) + low)
+                        character(out, 0x10000 + ((high - 0xD800) << 10) + low)
                     }
                 };
                 (next, true)
@@ -283,13 +288,13 @@ impl Reader {
             (Escape::HighBackslash(high), b'u') => (Escape::Unicode(0, 0, Some(high)), true),
             (Escape::High(high), b'\\') => (Escape::HighBackslash(high), true),
             // Half a pair stands for nothing.
-            (Escape::High(high), _) => (self.character(high), false),
+            (Escape::High(high), _) => (character(out, high), false),
             (Escape::HighBackslash(high), _) => {
-                self.character(high);
+                character(out, high);
                 (Escape::Backslash, false)
             }
             (Escape::Backslash | Escape::None, _) => {
-                self.text.push(match byte {
+                out.push(match byte {
                     b'"' | b'\\' | b'/' => byte,
                     b'b' => 8,
                     b'f' => 12,
@@ -302,10 +307,25 @@ impl Reader {
             }
         })
     }
+}
 
-    fn character(&mut self, code: u32) -> Escape {
-        let c = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
-        self.text.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-        Escape::None
+fn character(out: &mut Vec<u8>, code: u32) -> Escape {
+    let c = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+    out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+    Escape::None
+}
+
+fn printable(text: &[u8]) -> Result<(), Fault> {
+    if text.iter().any(|b| *b < 0x20) {
+        return Err("JSON: a control character in a string");
+    }
+    Ok(())
+}
+
+fn give(sink: &mut Sink<'_>, path: &[u8], value: &[u8]) -> Result<(), Fault> {
+    if sink(Var::ArgsPost, path, value) {
+        Ok(())
+    } else {
+        Err(TOO_MANY)
     }
 }

@@ -61,6 +61,8 @@ pub(super) struct Reader {
     /// `\r\n--boundary`; the first one comes without the line end.
     separator: Vec<u8>,
     state: State,
+    /// What stands behind a boundary, so far.
+    line: Vec<u8>,
     part: Carry,
     parts: usize,
     files: Files,
@@ -70,8 +72,8 @@ pub(super) struct Reader {
 enum State {
     /// So many bytes of the first boundary were there.
     Opening(usize),
-    /// What stands behind a boundary, so far.
-    Boundary(Vec<u8>),
+    /// Behind a boundary.
+    Boundary,
     Part,
 }
 
@@ -89,6 +91,7 @@ impl Reader {
         Self {
             separator: [b"\r\n--", boundary].concat(),
             state: State::Opening(2),
+            line: Vec::new(),
             part: Carry::default(),
             parts: 0,
             files: Files {
@@ -118,14 +121,15 @@ impl Reader {
                     if *matched < self.separator.len() {
                         return Ok(());
                     }
-                    self.state = State::Boundary(Vec::new());
+                    self.state = State::Boundary;
                 }
-                State::Boundary(line) => {
+                State::Boundary => {
                     let Some((byte, tail)) = rest.split_first() else {
                         return Ok(());
                     };
-                    line.push(*byte);
+                    self.line.push(*byte);
                     rest = tail;
+                    let line = self.line.as_slice();
                     if line == b"\r\n" {
                         self.state = State::Part;
                     } else if !b"--\r\n".starts_with(line) && line != b"\r" {
@@ -141,7 +145,8 @@ impl Reader {
                     if self.parts >= PARTS_MAX {
                         return Err("Multipart: too many parts");
                     }
-                    self.state = State::Boundary(Vec::new());
+                    self.line.clear();
+                    self.state = State::Boundary;
                 }
             }
         }
@@ -150,8 +155,8 @@ impl Reader {
     pub(super) fn finish(&self) -> Result<(), Fault> {
         match &self.state {
             State::Opening(_) => Err(NO_BEGINNING),
-            State::Boundary(line) if matches!(line.as_slice(), b"--" | b"--\r\n") => Ok(()),
-            State::Boundary(line) => Err(line_fault(line)),
+            State::Boundary if matches!(self.line.as_slice(), b"--" | b"--\r\n") => Ok(()),
+            State::Boundary => Err(line_fault(&self.line)),
             State::Part => Err("Multipart: the final boundary is missing"),
         }
     }

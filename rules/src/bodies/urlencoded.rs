@@ -13,12 +13,11 @@ pub(crate) struct Reader {
     fields: Fields,
 }
 
-/// Where names and values go, and the buffers in which they are decoded.
+/// Where names and values go, and the buffer in which they are decoded.
 #[derive(Debug)]
 struct Fields {
     var: Var,
-    name: Vec<u8>,
-    value: Vec<u8>,
+    decoded: Vec<u8>,
 }
 
 /// Reads a text that is there as a whole.
@@ -55,8 +54,7 @@ impl Fields {
     fn new(var: Var) -> Self {
         Self {
             var,
-            name: Vec::new(),
-            value: Vec::new(),
+            decoded: Vec::new(),
         }
     }
 
@@ -66,11 +64,12 @@ impl Fields {
             return Ok(());
         }
         let at = memchr::memchr(b'=', pair).unwrap_or(pair.len());
-        self.name.clear();
-        self.value.clear();
-        url_decode_onto(pair.get(..at).unwrap_or_default(), &mut self.name);
-        url_decode_onto(pair.get(at + 1..).unwrap_or_default(), &mut self.value);
-        if sink(self.var, &self.name, &self.value) {
+        self.decoded.clear();
+        url_decode_onto(pair.get(..at).unwrap_or_default(), &mut self.decoded);
+        let name_length = self.decoded.len();
+        url_decode_onto(pair.get(at + 1..).unwrap_or_default(), &mut self.decoded);
+        let (name, value) = self.decoded.split_at(name_length);
+        if sink(self.var, name, value) {
             Ok(())
         } else {
             Err(TOO_MANY)
