@@ -353,6 +353,15 @@ impl<T: HasPolicy + Clone> Routed<T> {
         screening.is_on() && self.tenant.policy().tenant.waf.body_over_limit == BodyOverLimit::Refuse
     }
 
+    /// Reads a part of the body into the rules' variables, so that little is left to do at its end.
+    pub fn read_body_chunk(&self, chunk: &[u8], screening: &mut Screening, observer: &mut impl Observer<T>) {
+        if screening.is_on() {
+            observer.screening();
+            screening.body_chunk(chunk);
+            observer.screened();
+        }
+    }
+
     /// Judges the body, as much as is held of it; must run also without a body, before any upstream is contacted. `whole` is
     /// false when more of it follows.
     ///

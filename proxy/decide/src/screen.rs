@@ -82,6 +82,13 @@ impl Screening {
         refuse(&verdict, RefusalCode::WafBlocked)
     }
 
+    /// Reads a part of the body while the rest is on its way; of a compressed one nothing can be read yet.
+    pub(crate) fn body_chunk(&mut self, chunk: &[u8]) {
+        if let Some(transaction) = self.transaction.as_mut().filter(|_| self.coding == ContentCoding::Identity) {
+            transaction.request_body_chunk(chunk);
+        }
+    }
+
     /// `whole` says whether the body ends here, or more of it follows that nobody judges.
     pub(crate) fn body(&mut self, body: &[u8], whole: bool) -> Result<(), Stop> {
         let Some(transaction) = &mut self.transaction else {
@@ -94,7 +101,7 @@ impl Screening {
         };
         let decoded = self.coding.decode(body, &bounds);
         let readable = decoded.as_deref().unwrap_or(body);
-        refuse(&transaction.request_body(readable), RefusalCode::WafBlocked)?;
+        refuse(&transaction.request_body_end(readable), RefusalCode::WafBlocked)?;
         // What no parser could read, no rule has seen: an attack may hide in it.
         match decoded {
             _ if !self.refuse_unreadable || !whole => Ok(()),

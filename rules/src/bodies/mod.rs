@@ -93,6 +93,11 @@ impl Reader {
         }
     }
 
+    /// Bytes that were read.
+    pub(crate) fn length(&self) -> usize {
+        self.length
+    }
+
     /// Whether rules see the body as it was sent, beside what was read of it.
     pub(crate) fn keeps_raw(&self) -> bool {
         matches!(self.form, Form::Urlencoded(_) | Form::Unknown)

@@ -126,7 +126,6 @@ impl Transaction {
 
     /// Takes the whole request body (empty when there is none), reads it by its type and runs phase 2.
     pub fn request_body(&mut self, body: &[u8]) -> Verdict {
-        self.request_body_chunk(body);
         self.request_body_end(body)
     }
 
@@ -149,9 +148,15 @@ impl Transaction {
         self.reading = Some(reader);
     }
 
-    /// Ends the request body and runs phase 2. `whole` is all that was given in parts: who holds the body for the origin has
-    /// it, and rules that look at the body as it was sent (`REQUEST_BODY`) need no second copy until now.
+    /// Ends the request body and runs phase 2. `whole` is all of it: what was not given in parts is read now, and rules that
+    /// look at the body as it was sent (`REQUEST_BODY`) see it. Who holds the body for the origin has it anyway, so no second
+    /// copy is kept until now.
     pub fn request_body_end(&mut self, whole: &[u8]) -> Verdict {
+        let read = self.reading.as_ref().map_or(0, bodies::Reader::length);
+        match whole.get(read..) {
+            Some(rest) if !rest.is_empty() => self.request_body_chunk(rest),
+            _ => {}
+        }
         if let Some(reader) = self.reading.take() {
             self.end_body(reader, whole);
         }
