@@ -54,6 +54,8 @@ pub struct Moment {
     pub now_ns: u64,
     /// Milliseconds since the Unix epoch.
     pub unix_ms: u64,
+    /// Reads the clock of `unix_ms` again.
+    pub clock_unix_ms: fn() -> u64,
     /// Differs between requests.
     pub request_id: u128,
 }

@@ -13,6 +13,7 @@ mod xml;
 
 pub(crate) use urlencoded::parse as urlencoded;
 
+use crate::compile::XmlArgs;
 use crate::variables::Var;
 
 /// Why a body could not be read.
@@ -53,6 +54,8 @@ pub(crate) struct Settings {
     pub(crate) separator: u8,
     /// Whether rules look at the contents of files.
     pub(crate) file_contents: bool,
+    /// `SecParseXmlIntoArgs`.
+    pub(crate) xml_args: XmlArgs,
 }
 
 /// What was found out about a whole body.
@@ -73,7 +76,7 @@ impl Reader {
         let form = match processor {
             None => Form::Unknown,
             Some("JSON") => Form::Json(json::Reader::new(settings.json_depth_max)),
-            Some("XML") => Form::Xml(Box::default()),
+            Some("XML") => Form::Xml(Box::new(xml::Reader::new(settings.xml_args))),
             Some("MULTIPART") => match multipart::boundary(content_type) {
                 Some(boundary) => Form::Multipart(Box::new(multipart::Reader::new(
                     &boundary,

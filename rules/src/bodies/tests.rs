@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::{Outcome, Reader, Settings};
+use crate::compile::XmlArgs;
 use crate::variables::Var;
 
 const ARGUMENTS_MAX: usize = 40;
@@ -14,6 +15,7 @@ fn read(kind: &str, chunks: &[&[u8]]) -> (Entries, Outcome) {
         json_depth_max: 6,
         separator: b'&',
         file_contents: true,
+        xml_args: XmlArgs::On,
     };
     let mut entries = Entries::new();
     let mut sink = |var: Var, name: &[u8], value: &[u8]| {
@@ -186,6 +188,7 @@ fn arguments_are_given_as_soon_as_they_are_complete() {
         json_depth_max: 6,
         separator: b'&',
         file_contents: false,
+        xml_args: XmlArgs::Off,
     };
     let begun: [&[u8]; 4] = [
         b"a=1&b=",

@@ -2,9 +2,12 @@
 
 use super::carry::Carry;
 use super::{Fault, Sink, TOO_MANY};
+use crate::compile::XmlArgs;
 use crate::variables::Var;
 
 const DEPTH_MAX: usize = 512;
+/// Bytes of an element's name with those of all that it is in, where it is an argument's.
+const PATH_BYTES_MAX: usize = 4096;
 const BAD: Fault = "XML: not well-formed";
 const DOCTYPE: Fault = "XML: document types are refused";
 
@@ -36,21 +39,46 @@ enum State {
     Value(u8),
 }
 
-/// All text goes to `XML:/*` as one value, each attribute to `XML://@*`.
-#[derive(Debug, Default)]
+/// All text goes to `XML:/*` as one value, each attribute to `XML://@*`. Where it is asked for, the text of each element is
+/// an argument too: `<a><b c="1">2</b></a>` is `xml.a.b` = `2` and `xml.a.b.@c` = `1`.
+#[derive(Debug)]
 pub(super) struct Reader {
+    args: XmlArgs,
     state: State,
     piece: Carry,
     text: Vec<u8>,
-    /// The names of the open elements, one after another, and where each begins.
-    names: Vec<u8>,
-    open: Vec<usize>,
+    /// `xml`, and the names of the open elements, each behind a dot.
+    path: Vec<u8>,
+    open: Vec<Element>,
     attribute: Vec<u8>,
     value: Vec<u8>,
     seen_root: bool,
 }
 
+#[derive(Debug)]
+struct Element {
+    /// Where its dot stands in the path.
+    dot: usize,
+    /// Where the part of its text begins that was not given as an argument.
+    text: usize,
+    has_children: bool,
+}
+
 impl Reader {
+    pub(super) fn new(args: XmlArgs) -> Self {
+        Self {
+            args,
+            state: State::Text,
+            piece: Carry::default(),
+            text: Vec::new(),
+            path: b"xml".to_vec(),
+            open: Vec::new(),
+            attribute: Vec::new(),
+            value: Vec::new(),
+            seen_root: false,
+        }
+    }
+
     pub(super) fn push(&mut self, chunk: &[u8], sink: &mut Sink<'_>) -> Result<(), Fault> {
         let mut rest = chunk;
         let mut read = Ok(());
@@ -79,7 +107,7 @@ impl Reader {
 
     /// What was read before an error is judged too.
     fn give_text(&mut self, sink: &mut Sink<'_>) -> Result<(), Fault> {
-        if !self.text.is_empty() && !sink(Var::XmlText, b"/*", &self.text) {
+        if self.args != XmlArgs::Only && !self.text.is_empty() && !sink(Var::XmlText, b"/*", &self.text) {
             return Err(TOO_MANY);
         }
         Ok(())
@@ -100,11 +128,11 @@ impl Reader {
             }),
             State::EndTag => match self.piece.until(rest, b">") {
                 Some(name) => {
-                    let from = self.open.pop().ok_or(BAD)?;
-                    if self.names.get(from..) != Some(name.trim_ascii_end()) {
+                    let dot = self.open.last().ok_or(BAD)?.dot;
+                    if self.path.get(dot + 1..) != Some(name.trim_ascii_end()) {
                         return Err(BAD);
                     }
-                    self.names.truncate(from);
+                    self.close(sink)?;
                     Some(State::Text)
                 }
                 None => None,
@@ -114,8 +142,20 @@ impl Reader {
                 match self.piece.before(rest, stops) {
                     Some(b"") => return Err(BAD),
                     Some(name) => {
-                        self.open.push(self.names.len());
-                        self.names.extend_from_slice(name);
+                        if let Some(parent) = self.open.last_mut() {
+                            parent.has_children = true;
+                            argument(self.args, &self.path, &self.text, parent, sink)?;
+                        }
+                        self.open.push(Element {
+                            dot: self.path.len(),
+                            text: self.text.len(),
+                            has_children: false,
+                        });
+                        self.path.push(b'.');
+                        self.path.extend_from_slice(name);
+                        if self.args != XmlArgs::Off && self.path.len() > PATH_BYTES_MAX {
+                            return Err("XML: an element's path is too long");
+                        }
                         Some(State::Inside)
                     }
                     None => None,
@@ -137,21 +177,40 @@ impl Reader {
                 Some(value) => {
                     self.value.clear();
                     unescape(value, &mut self.value);
-                    if !sink(Var::XmlAttributes, &self.attribute, &self.value) {
-                        return Err(TOO_MANY);
-                    }
+                    self.give_attribute(sink)?;
                     Some(State::Inside)
                 }
                 None => None,
             },
-            _ => return self.byte(rest),
+            _ => return self.byte(rest, sink),
         };
         self.state = next.unwrap_or(self.state);
         Ok(())
     }
 
+    /// Ends the innermost element.
+    fn close(&mut self, sink: &mut Sink<'_>) -> Result<(), Fault> {
+        let mut element = self.open.pop().ok_or(BAD)?;
+        argument(self.args, &self.path, &self.text, &mut element, sink)?;
+        self.path.truncate(element.dot);
+        if let Some(parent) = self.open.last_mut() {
+            parent.text = self.text.len();
+        }
+        Ok(())
+    }
+
+    fn give_attribute(&mut self, sink: &mut Sink<'_>) -> Result<(), Fault> {
+        let (name, value) = (&self.attribute, &self.value);
+        let mut taken = self.args == XmlArgs::Only || sink(Var::XmlAttributes, name, value);
+        if self.args != XmlArgs::Off {
+            let path = [self.path.as_slice(), b".@", name].concat();
+            taken &= sink(Var::ArgsPost, &path, value);
+        }
+        if taken { Ok(()) } else { Err(TOO_MANY) }
+    }
+
     /// Reads one byte where each decides.
-    fn byte(&mut self, rest: &mut &[u8]) -> Result<(), Fault> {
+    fn byte(&mut self, rest: &mut &[u8], sink: &mut Sink<'_>) -> Result<(), Fault> {
         let [byte, tail @ ..] = *rest else {
             return Ok(());
         };
@@ -183,7 +242,7 @@ impl Reader {
             (State::Slash, b'>') => {
                 self.seen_root = true;
                 // The element ends where it begins.
-                self.names.truncate(self.open.pop().ok_or(BAD)?);
+                self.close(sink)?;
                 State::Text
             }
             (State::Inside, _) => {
@@ -194,6 +253,25 @@ impl Reader {
             _ => return Err(BAD),
         };
         Ok(())
+    }
+}
+
+/// Gives what an element has of text that was not given yet, where elements are arguments: all of one without children,
+/// and of others what is not white space.
+fn argument(
+    args: XmlArgs,
+    path: &[u8],
+    text: &[u8],
+    element: &mut Element,
+    sink: &mut Sink<'_>,
+) -> Result<(), Fault> {
+    let own = text.get(element.text..).unwrap_or_default();
+    element.text = text.len();
+    let blank = element.has_children && own.trim_ascii().is_empty();
+    if args == XmlArgs::Off || blank || sink(Var::ArgsPost, path, own) {
+        Ok(())
+    } else {
+        Err(TOO_MANY)
     }
 }
 

@@ -6,7 +6,7 @@ use super::{Connection, Field, Mode, Options, RequestLine, Transaction, Verdict}
 use crate::bodies;
 use crate::compile::{EngineMode, RuleSet};
 use crate::engine::store::{Entry, Store, ZERO};
-use crate::transformations::{path_decode_onto, url_decode_onto};
+use crate::transformations::{base64_decode_onto, path_decode_onto, url_decode_onto};
 use crate::variables::Var;
 
 impl Transaction {
@@ -21,6 +21,8 @@ impl Transaction {
             Var::MultipartUnmatchedBoundary,
             Var::FilesCombinedSize,
             Var::RequestBodyLength,
+            Var::InboundDataError,
+            Var::OutboundDataError,
         ] {
             store.set_id(var, ZERO);
         }
@@ -29,13 +31,14 @@ impl Transaction {
             (mode, _) => mode,
         };
         let (body_access, response_access) = (rules.settings.request_body, rules.settings.response_body);
-        let audit = rules.settings.audit;
+        let (audit, xml_args) = (rules.settings.audit, rules.settings.xml_args);
         Self {
             rules,
             store,
             connection: *connection,
             unique_id: options.unique_id,
             now_unix_ms: options.now_unix_ms,
+            clock_unix_ms: options.clock_unix_ms,
             plain: options.plain,
             rule_clock: options.rule_clock,
             rule_ns: Vec::new(),
@@ -58,6 +61,10 @@ impl Transaction {
             removed: Default::default(),
             excluded: Vec::new(),
             processor: None,
+            xml_args,
+            running: 0,
+            highest_severity: u8::MAX,
+            full_request: None,
             reading: None,
             force_body: false,
             body_access,
@@ -109,6 +116,9 @@ impl Transaction {
                     Var::AuthType,
                     value.split(|b| *b == b' ').next().unwrap_or_default(),
                 );
+                if let Some(user) = basic_user(value) {
+                    store.set(Var::RemoteUser, &user);
+                }
             }
         }
         let query = query.to_vec();
@@ -141,6 +151,7 @@ impl Transaction {
                 json_depth_max: settings.json_depth_max,
                 separator: settings.argument_separator,
                 file_contents: settings.file_contents,
+                xml_args: self.xml_args,
             };
             bodies::Reader::new(self.processor.as_deref(), &self.content_type, &settings)
         });
@@ -163,6 +174,11 @@ impl Transaction {
         self.run(1)
     }
 
+    /// Notes that the body is longer than what of it is judged: `INBOUND_DATA_ERROR`. To be said before its end.
+    pub fn request_body_is_cut(&mut self) {
+        self.store.set(Var::InboundDataError, b"1");
+    }
+
     fn end_body(&mut self, reader: bodies::Reader, whole: &[u8]) {
         let raw = reader.keeps_raw();
         let outcome = self.with_sink(|sink| reader.finish(sink));
@@ -176,6 +192,9 @@ impl Transaction {
         let forced = self.force_body || outcome.fault.is_some();
         if outcome.length > 0 && (raw || forced) {
             self.store.set(Var::RequestBody, whole);
+        }
+        if self.rules.settings.full_request {
+            self.full_request = Some(self.whole_request(whole));
         }
         if let Some(fault) = outcome.fault {
             self.fault(fault);
@@ -211,6 +230,10 @@ impl Transaction {
         let number = self.store.add_number(i64::from(status));
         self.store.set_id(Var::ResponseStatus, number);
         self.store.set(Var::ResponseProtocol, protocol);
+        let line = self
+            .store
+            .add_parts(&[protocol, b" ", status.to_string().as_bytes()]);
+        self.store.set_id(Var::StatusLine, line);
         for (name, value) in fields {
             self.store.push(Var::ResponseHeaders, name, value);
             if name.eq_ignore_ascii_case(b"content-type") {
@@ -228,6 +251,11 @@ impl Transaction {
         self.run(2)
     }
 
+    /// Notes that the body is longer than what of it is judged: `OUTBOUND_DATA_ERROR`. To be said before it is given.
+    pub fn response_body_is_cut(&mut self) {
+        self.store.set(Var::OutboundDataError, b"1");
+    }
+
     /// Takes the response body and runs phase 4.
     pub fn response_body(&mut self, body: &[u8]) -> Verdict {
         if self.response_inspected {
@@ -235,6 +263,19 @@ impl Transaction {
         }
         self.run(3)
     }
+}
+
+/// The user's name in credentials of the scheme Basic (RFC 7617); nobody has checked the password.
+fn basic_user(credentials: &[u8]) -> Option<Vec<u8>> {
+    let (scheme, rest) = credentials.split_at_checked(6)?;
+    if !scheme.eq_ignore_ascii_case(b"basic ") {
+        return None;
+    }
+    let mut decoded = Vec::new();
+    base64_decode_onto(rest.trim_ascii(), &mut decoded);
+    let colon = memchr::memchr(b':', &decoded)?;
+    decoded.truncate(colon);
+    Some(decoded)
 }
 
 /// Types whose bodies have no end to wait for: they are never held, whatever `SecResponseBodyMimeType` says.
