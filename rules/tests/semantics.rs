@@ -222,7 +222,6 @@ fn directives_of_other_engines_say_what_does_instead() {
         "SecContentInjection",
         "SecCookieV0Separator",
         "SecHashKey",
-        "SecParseXmlIntoArgs",
         "SecRemoteRules",
         "SecRuleScript",
     ] {

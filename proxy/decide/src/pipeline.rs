@@ -54,6 +54,8 @@ pub struct Moment {
     pub now_ns: u64,
     /// Milliseconds since the Unix epoch.
     pub unix_ms: u64,
+    /// Reads the clock of `unix_ms` again.
+    pub clock_unix_ms: fn() -> u64,
     /// Differs between requests.
     pub request_id: u128,
 }
@@ -351,6 +353,15 @@ impl<T: HasPolicy + Clone> Routed<T> {
     /// Whether a body above [`Self::inspect_bytes_max`] is refused.
     pub fn refuses_over_inspection(&self, screening: &Screening) -> bool {
         screening.is_on() && self.tenant.policy().tenant.waf.body_over_limit == BodyOverLimit::Refuse
+    }
+
+    /// Reads a part of the body into the rules' variables, so that little is left to do at its end.
+    pub fn read_body_chunk(&self, chunk: &[u8], screening: &mut Screening, observer: &mut impl Observer<T>) {
+        if screening.is_on() {
+            observer.screening();
+            screening.body_chunk(chunk);
+            observer.screened();
+        }
     }
 
     /// Judges the body, as much as is held of it; must run also without a body, before any upstream is contacted. `whole` is

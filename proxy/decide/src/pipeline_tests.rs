@@ -156,6 +156,7 @@ impl World {
         let moment = Moment {
             now_ns: 1 << 40,
             unix_ms: 1,
+            clock_unix_ms: || 1,
             request_id: 7,
         };
         let edge = Edge {

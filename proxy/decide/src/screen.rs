@@ -68,6 +68,7 @@ impl Screening {
             },
             unique_id: moment.request_id,
             now_unix_ms: moment.unix_ms,
+            clock_unix_ms: Some(moment.clock_unix_ms),
             collections: Some(Arc::clone(&policy.collections)),
             ..Options::default()
         };
@@ -82,6 +83,24 @@ impl Screening {
         refuse(&verdict, RefusalCode::WafBlocked)
     }
 
+    /// Notes that the body of the response is longer than what of it is judged; to be said before it is judged.
+    pub fn response_body_is_cut(&mut self) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.response_body_is_cut();
+        }
+    }
+
+    /// Reads a part of the body while the rest is on its way; of a compressed one nothing can be read yet.
+    pub(crate) fn body_chunk(&mut self, chunk: &[u8]) {
+        if let Some(transaction) = self
+            .transaction
+            .as_mut()
+            .filter(|_| self.coding == ContentCoding::Identity)
+        {
+            transaction.request_body_chunk(chunk);
+        }
+    }
+
     /// `whole` says whether the body ends here, or more of it follows that nobody judges.
     pub(crate) fn body(&mut self, body: &[u8], whole: bool) -> Result<(), Stop> {
         let Some(transaction) = &mut self.transaction else {
@@ -94,7 +113,10 @@ impl Screening {
         };
         let decoded = self.coding.decode(body, &bounds);
         let readable = decoded.as_deref().unwrap_or(body);
-        refuse(&transaction.request_body(readable), RefusalCode::WafBlocked)?;
+        if !whole {
+            transaction.request_body_is_cut();
+        }
+        refuse(&transaction.request_body_end(readable), RefusalCode::WafBlocked)?;
         // What no parser could read, no rule has seen: an attack may hide in it.
         match decoded {
             _ if !self.refuse_unreadable || !whole => Ok(()),

@@ -246,6 +246,7 @@ fn decide(
     let moment = Moment {
         now_ns: clock::recent_ns(),
         unix_ms: clock::unix_ms(),
+        clock_unix_ms: clock::unix_ms,
         request_id: u128::from(random::next()),
     };
     let edge = live.edge(shared, false);

@@ -57,7 +57,7 @@ pub(crate) struct HoldLimits {
     pub(crate) total_max: u64,
 }
 
-/// Reads the body up to the limit.
+/// Reads the body up to the limit; `look` sees each part of it as it comes.
 ///
 /// # Errors
 /// A refusal, or that the client left.
@@ -65,6 +65,7 @@ pub(crate) async fn hold<'a, D: Downstream>(
     down: &mut D,
     limits: &HoldLimits,
     total: &'a HeldBytes,
+    mut look: impl FnMut(&[u8]),
 ) -> Result<HeldBody<'a>, Stop> {
     let mut buffer = BytesMut::new();
     let mut held = HeldBody {
@@ -82,6 +83,7 @@ pub(crate) async fn hold<'a, D: Downstream>(
                 if !total.add(count, limits.total_max) {
                     return Err(Stop::refuse(RefusalCode::InspectionBuffer));
                 }
+                look(&data);
                 buffer.extend_from_slice(&data);
             }
             Ok(Chunk::End(trailers)) => held.end = Some(trailers),

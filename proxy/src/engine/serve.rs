@@ -92,7 +92,9 @@ impl<D: Downstream> Serving<'_, D> {
         }
         let plan = Plan::new(&routed, request, &self.screening, live, &self.tally)?;
         let held = if plan.holds {
-            Some(body::hold(self.down, &plan.hold, &info.shared.held).await?)
+            let (screening, tally) = (&mut self.screening, &mut self.tally);
+            let look = |chunk: &[u8]| routed.read_body_chunk(chunk, screening, tally);
+            Some(body::hold(self.down, &plan.hold, &info.shared.held, look).await?)
         } else {
             None
         };
@@ -186,6 +188,9 @@ impl<D: Downstream> Serving<'_, D> {
             let holding = hold_response(&hold, exchange, upload, self.down, self.watchdog, patience);
             // Boxed: rare, and large beside what other responses need.
             held = Box::pin(holding).await?;
+            if held.end.is_none() {
+                self.screening.response_body_is_cut();
+            }
             cleared
                 .judge_response_body(&held.bytes, &mut self.screening, &mut self.tally)
                 .map_err(Stop::Refuse)?;

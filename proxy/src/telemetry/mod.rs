@@ -132,6 +132,7 @@ impl<'a> Tally<'a> {
         Moment {
             now_ns: clock::recent_ns(),
             unix_ms: clock::unix_ms(),
+            clock_unix_ms: clock::unix_ms,
             request_id: self.request_id.number,
         }
     }

@@ -1,13 +1,15 @@
 //! `multipart/form-data` (RFC 7578), strictly: what parsers disagree about is an error.
 
+use super::carry::Carry;
 use super::{Fault, Sink, TOO_MANY};
 use crate::variables::Var;
 
 const PARTS_MAX: usize = 1000;
 const BAD: Fault = "Multipart: syntax error";
+const NO_BEGINNING: Fault = "Multipart: the body does not begin with the boundary";
 
 /// The boundary parameter of a content type.
-pub(crate) fn boundary(content_type: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn boundary(content_type: &[u8]) -> Option<Vec<u8>> {
     let value = parameter(content_type, b"boundary")?;
     ((1..=70).contains(&value.len())).then_some(value)
 }
@@ -53,68 +55,164 @@ fn quoted_string(input: &[u8]) -> Option<(Vec<u8>, &[u8])> {
 }
 
 /// Fields go to `ARGS_POST`, file names to `FILES`, their fields to `FILES_NAMES`, part headers to
-/// `MULTIPART_PART_HEADERS`. Answers the size of all files together.
-pub(crate) fn parse(input: &[u8], boundary: &[u8], sink: &mut Sink<'_>) -> Result<usize, Fault> {
-    let opening = [b"--", boundary].concat();
-    let separator = [b"\r\n--", boundary].concat();
-    let mut rest = input
-        .strip_prefix(opening.as_slice())
-        .ok_or("Multipart: the body does not begin with the boundary")?;
-    let mut files_size = 0;
-    for _ in 0..PARTS_MAX {
-        match rest {
-            [b'-', b'-'] | [b'-', b'-', b'\r', b'\n'] => return Ok(files_size),
-            [b'-', b'-', ..] => return Err("Multipart: data after the final boundary"),
-            [b'\r', b'\n', tail @ ..] => rest = tail,
-            _ => return Err("Multipart: invalid boundary line"),
-        }
-        let end = memchr::memmem::find(rest, &separator).ok_or("Multipart: the final boundary is missing")?;
-        let (part, tail) = rest.split_at(end);
-        files_size += self::part(part, sink)?;
-        rest = tail.get(separator.len()..).unwrap_or_default();
-    }
-    Err("Multipart: too many parts")
+/// `MULTIPART_PART_HEADERS`.
+#[derive(Debug)]
+pub(super) struct Reader {
+    /// `\r\n--boundary`; the first one comes without the line end.
+    separator: Vec<u8>,
+    state: State,
+    /// What stands behind a boundary, so far.
+    line: Vec<u8>,
+    part: Carry,
+    parts: usize,
+    files: Files,
 }
 
-fn part(part: &[u8], sink: &mut Sink<'_>) -> Result<usize, Fault> {
-    let split = memchr::memmem::find(part, b"\r\n\r\n").ok_or("Multipart: a part without end of headers")?;
-    let (head, body) = part.split_at(split);
-    let body = body.get(4..).unwrap_or_default();
-    let mut disposition: Option<&[u8]> = None;
-    let mut lines = Vec::new();
-    for line in head.split(|b| *b == b'\n') {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let colon = memchr::memchr(b':', line).ok_or("Multipart: invalid header line")?;
-        let (name, value) = line.split_at(colon);
-        if name.eq_ignore_ascii_case(b"content-disposition")
-            && disposition
-                .replace(value.get(1..).unwrap_or_default().trim_ascii())
-                .is_some()
-        {
-            return Err("Multipart: repeated Content-Disposition");
+#[derive(Debug)]
+enum State {
+    /// So many bytes of the first boundary were there.
+    Opening(usize),
+    /// Behind a boundary.
+    Boundary,
+    Part,
+}
+
+/// What files are read for.
+#[derive(Debug)]
+struct Files {
+    /// Bytes of all.
+    length: usize,
+    /// Whether rules look at their contents.
+    contents: bool,
+}
+
+impl Reader {
+    pub(super) fn new(boundary: &[u8], file_contents: bool) -> Self {
+        Self {
+            separator: [b"\r\n--", boundary].concat(),
+            state: State::Opening(2),
+            line: Vec::new(),
+            part: Carry::default(),
+            parts: 0,
+            files: Files {
+                length: 0,
+                contents: file_contents,
+            },
         }
-        lines.push(line);
     }
-    let disposition = disposition.ok_or("Multipart: a part without Content-Disposition")?;
-    if !disposition
-        .get(..9)
-        .is_some_and(|kind| kind.eq_ignore_ascii_case(b"form-data"))
-    {
-        return Err("Multipart: a part that is no form-data");
+
+    /// Bytes of all files together.
+    pub(super) fn files_length(&self) -> usize {
+        self.files.length
     }
-    let name = parameter(disposition, b"name").ok_or(BAD)?;
-    let mut all = lines
-        .iter()
-        .all(|line| sink(Var::MultipartPartHeaders, &name, line));
-    let mut size = 0;
-    if let Some(filename) =
-        parameter(disposition, b"filename").or_else(|| parameter(disposition, b"filename*"))
-    {
-        size = body.len();
-        all &= sink(Var::Files, &name, &filename) && sink(Var::FilesNames, &name, &name);
-        all &= sink(Var::FilesSizes, &name, size.to_string().as_bytes());
+
+    pub(super) fn push(&mut self, chunk: &[u8], sink: &mut Sink<'_>) -> Result<(), Fault> {
+        let mut rest = chunk;
+        loop {
+            match &mut self.state {
+                State::Opening(matched) => {
+                    let wanted = self.separator.get(*matched..).unwrap_or_default();
+                    let length = wanted.len().min(rest.len());
+                    if wanted.get(..length) != rest.get(..length) {
+                        return Err(NO_BEGINNING);
+                    }
+                    *matched += length;
+                    rest = rest.get(length..).unwrap_or_default();
+                    if *matched < self.separator.len() {
+                        return Ok(());
+                    }
+                    self.state = State::Boundary;
+                }
+                State::Boundary => {
+                    let Some((byte, tail)) = rest.split_first() else {
+                        return Ok(());
+                    };
+                    self.line.push(*byte);
+                    rest = tail;
+                    let line = self.line.as_slice();
+                    if line == b"\r\n" {
+                        self.state = State::Part;
+                    } else if !b"--\r\n".starts_with(line) && line != b"\r" {
+                        return Err(line_fault(line));
+                    }
+                }
+                State::Part => {
+                    let Some(part) = self.part.until(&mut rest, &self.separator) else {
+                        return Ok(());
+                    };
+                    self.files.part(part, sink)?;
+                    self.parts += 1;
+                    if self.parts >= PARTS_MAX {
+                        return Err("Multipart: too many parts");
+                    }
+                    self.line.clear();
+                    self.state = State::Boundary;
+                }
+            }
+        }
+    }
+
+    pub(super) fn finish(&self) -> Result<(), Fault> {
+        match &self.state {
+            State::Opening(_) => Err(NO_BEGINNING),
+            State::Boundary if matches!(self.line.as_slice(), b"--" | b"--\r\n") => Ok(()),
+            State::Boundary => Err(line_fault(&self.line)),
+            State::Part => Err("Multipart: the final boundary is missing"),
+        }
+    }
+}
+
+/// What is wrong behind a boundary.
+fn line_fault(line: &[u8]) -> Fault {
+    if line.starts_with(b"--") {
+        "Multipart: data after the final boundary"
     } else {
-        all &= sink(Var::ArgsPost, &name, body);
+        "Multipart: invalid boundary line"
     }
-    if all { Ok(size) } else { Err(TOO_MANY) }
+}
+
+impl Files {
+    fn part(&mut self, part: &[u8], sink: &mut Sink<'_>) -> Result<(), Fault> {
+        let split =
+            memchr::memmem::find(part, b"\r\n\r\n").ok_or("Multipart: a part without end of headers")?;
+        let (head, body) = part.split_at(split);
+        let body = body.get(4..).unwrap_or_default();
+        let mut disposition: Option<&[u8]> = None;
+        let mut lines = Vec::new();
+        for line in head.split(|b| *b == b'\n') {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            let colon = memchr::memchr(b':', line).ok_or("Multipart: invalid header line")?;
+            let (name, value) = line.split_at(colon);
+            if name.eq_ignore_ascii_case(b"content-disposition")
+                && disposition
+                    .replace(value.get(1..).unwrap_or_default().trim_ascii())
+                    .is_some()
+            {
+                return Err("Multipart: repeated Content-Disposition");
+            }
+            lines.push(line);
+        }
+        let disposition = disposition.ok_or("Multipart: a part without Content-Disposition")?;
+        if !disposition
+            .get(..9)
+            .is_some_and(|kind| kind.eq_ignore_ascii_case(b"form-data"))
+        {
+            return Err("Multipart: a part that is no form-data");
+        }
+        let name = parameter(disposition, b"name").ok_or(BAD)?;
+        let mut all = lines
+            .iter()
+            .all(|line| sink(Var::MultipartPartHeaders, &name, line));
+        if let Some(filename) =
+            parameter(disposition, b"filename").or_else(|| parameter(disposition, b"filename*"))
+        {
+            self.length += body.len();
+            all &= sink(Var::Files, &name, &filename) && sink(Var::FilesNames, &name, &name);
+            all &= sink(Var::FilesSizes, &name, body.len().to_string().as_bytes());
+            all &= !self.contents || sink(Var::FilesTmpContent, &name, body);
+        } else {
+            all &= sink(Var::ArgsPost, &name, body);
+        }
+        if all { Ok(()) } else { Err(TOO_MANY) }
+    }
 }

@@ -1,119 +1,275 @@
 //! XML to text and attributes. Document types are refused, so there are no external or growing entities.
 
+use super::carry::Carry;
 use super::{Fault, Sink, TOO_MANY};
+use crate::compile::XmlArgs;
 use crate::variables::Var;
 
 const DEPTH_MAX: usize = 512;
+/// Bytes of an element's name with those of all that it is in, where it is an argument's.
+const PATH_BYTES_MAX: usize = 4096;
 const BAD: Fault = "XML: not well-formed";
+const DOCTYPE: Fault = "XML: document types are refused";
 
-/// All text goes to `XML:/*` as one value, each attribute to `XML://@*`.
-pub(crate) fn parse(input: &[u8], sink: &mut Sink<'_>) -> Result<(), Fault> {
-    let mut text = Vec::new();
-    let mut open: Vec<&[u8]> = Vec::new();
-    let mut seen_root = false;
-    let mut rest = input;
-    let outcome = loop {
-        let at = memchr::memchr(b'<', rest).unwrap_or(rest.len());
-        let (plain, tag) = rest.split_at(at);
-        unescape(plain, &mut text);
-        if tag.is_empty() {
-            break if open.is_empty() && seen_root {
-                Ok(())
-            } else {
-                Err(BAD)
-            };
-        }
-        match markup(tag, &mut open, &mut text, sink) {
-            Ok(tail) => rest = tail,
-            Err(e) => break Err(e),
-        }
-        seen_root |= tag.get(1).is_some_and(|b| !b"!?/".contains(b));
-        if open.len() > DEPTH_MAX {
-            break Err("XML: too deeply nested");
-        }
-    };
-    // What was read before an error is still judged.
-    if !text.is_empty() && !sink(Var::XmlText, b"/*", &text) {
-        return Err(TOO_MANY);
-    }
-    outcome
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Text,
+    /// After `<`.
+    Markup,
+    /// After `<!`.
+    Bang,
+    /// After `<!-`.
+    Dash,
+    /// So many bytes of `[CDATA[` were there.
+    Bracket(usize),
+    Comment,
+    Data,
+    Instruction,
+    EndTag,
+    Name,
+    /// In a start tag, between attributes.
+    Inside,
+    /// After the `/` of a start tag.
+    Slash,
+    Attribute,
+    /// After an attribute's `=`.
+    Equals,
+    /// In an attribute's value, and its quote.
+    Value(u8),
 }
 
-fn after<'a>(input: &'a [u8], end: &[u8]) -> Result<(&'a [u8], &'a [u8]), Fault> {
-    let at = memchr::memmem::find(input, end).ok_or(BAD)?;
-    Ok((
-        input.get(..at).unwrap_or_default(),
-        input.get(at + end.len()..).unwrap_or_default(),
-    ))
+/// All text goes to `XML:/*` as one value, each attribute to `XML://@*`. Where it is asked for, the text of each element is
+/// an argument too: `<a><b c="1">2</b></a>` is `xml.a.b` = `2` and `xml.a.b.@c` = `1`.
+#[derive(Debug)]
+pub(super) struct Reader {
+    args: XmlArgs,
+    state: State,
+    piece: Carry,
+    text: Vec<u8>,
+    /// `xml`, and the names of the open elements, each behind a dot.
+    path: Vec<u8>,
+    open: Vec<Element>,
+    attribute: Vec<u8>,
+    value: Vec<u8>,
+    seen_root: bool,
 }
 
-/// Reads one piece of markup and answers what follows it.
-fn markup<'a>(
-    tag: &'a [u8],
-    open: &mut Vec<&'a [u8]>,
-    text: &mut Vec<u8>,
-    sink: &mut Sink<'_>,
-) -> Result<&'a [u8], Fault> {
-    if let Some(inside) = tag.strip_prefix(b"<!--") {
-        return after(inside, b"-->").map(|(_, tail)| tail);
+#[derive(Debug)]
+struct Element {
+    /// Where its dot stands in the path.
+    dot: usize,
+    /// Where the part of its text begins that was not given as an argument.
+    text: usize,
+    has_children: bool,
+}
+
+impl Reader {
+    pub(super) fn new(args: XmlArgs) -> Self {
+        Self {
+            args,
+            state: State::Text,
+            piece: Carry::default(),
+            text: Vec::new(),
+            path: b"xml".to_vec(),
+            open: Vec::new(),
+            attribute: Vec::new(),
+            value: Vec::new(),
+            seen_root: false,
+        }
     }
-    if let Some(inside) = tag.strip_prefix(b"<![CDATA[") {
-        let (data, tail) = after(inside, b"]]>")?;
-        text.extend_from_slice(data);
-        return Ok(tail);
+
+    pub(super) fn push(&mut self, chunk: &[u8], sink: &mut Sink<'_>) -> Result<(), Fault> {
+        let mut rest = chunk;
+        let mut read = Ok(());
+        while read.is_ok() && !rest.is_empty() {
+            read = self.step(&mut rest, sink);
+        }
+        match read {
+            Ok(()) => Ok(()),
+            Err(fault) => self.give_text(sink).and(Err(fault)),
+        }
     }
-    if let Some(inside) = tag.strip_prefix(b"<?") {
-        return after(inside, b"?>").map(|(_, tail)| tail);
-    }
-    if tag.starts_with(b"<!") {
-        return Err("XML: document types are refused");
-    }
-    if let Some(inside) = tag.strip_prefix(b"</") {
-        let (name, tail) = after(inside, b">")?;
-        return if open.pop() == Some(name.trim_ascii_end()) {
-            Ok(tail)
-        } else {
-            Err(BAD)
-        };
-    }
-    let inside = tag.get(1..).unwrap_or_default();
-    let length = inside
-        .iter()
-        .take_while(|b| !b.is_ascii_whitespace() && !b"/>=\"'<".contains(b))
-        .count();
-    let (name, mut rest) = inside.split_at(length);
-    if name.is_empty() {
-        return Err(BAD);
-    }
-    loop {
-        rest = rest.trim_ascii_start();
-        match rest {
-            [b'>', tail @ ..] => {
-                open.push(name);
-                return Ok(tail);
+
+    pub(super) fn finish(&mut self, sink: &mut Sink<'_>) -> Result<(), Fault> {
+        let outcome = match self.state {
+            State::Text => {
+                unescape(self.piece.held(), &mut self.text);
+                let whole = self.open.is_empty() && self.seen_root;
+                if whole { Ok(()) } else { Err(BAD) }
             }
-            [b'/', b'>', tail @ ..] => return Ok(tail),
-            _ => rest = attribute(rest, sink)?,
+            State::Bang | State::Dash | State::Bracket(_) => Err(DOCTYPE),
+            _ => Err(BAD),
+        };
+        self.give_text(sink)?;
+        outcome
+    }
+
+    /// What was read before an error is judged too.
+    fn give_text(&mut self, sink: &mut Sink<'_>) -> Result<(), Fault> {
+        if self.args != XmlArgs::Only && !self.text.is_empty() && !sink(Var::XmlText, b"/*", &self.text) {
+            return Err(TOO_MANY);
         }
+        Ok(())
+    }
+
+    /// Reads up to the end of a piece, or of the chunk.
+    fn step(&mut self, rest: &mut &[u8], sink: &mut Sink<'_>) -> Result<(), Fault> {
+        let next = match self.state {
+            State::Text => self.piece.until(rest, b"<").map(|plain| {
+                unescape(plain, &mut self.text);
+                State::Markup
+            }),
+            State::Comment => self.piece.until(rest, b"-->").map(|_| State::Text),
+            State::Instruction => self.piece.until(rest, b"?>").map(|_| State::Text),
+            State::Data => self.piece.until(rest, b"]]>").map(|data| {
+                self.text.extend_from_slice(data);
+                State::Text
+            }),
+            State::EndTag => match self.piece.until(rest, b">") {
+                Some(name) => {
+                    let dot = self.open.last().ok_or(BAD)?.dot;
+                    if self.path.get(dot + 1..) != Some(name.trim_ascii_end()) {
+                        return Err(BAD);
+                    }
+                    self.close(sink)?;
+                    Some(State::Text)
+                }
+                None => None,
+            },
+            State::Name => {
+                let stops = |b: u8| b.is_ascii_whitespace() || b"/>=\"'<".contains(&b);
+                match self.piece.before(rest, stops) {
+                    Some(b"") => return Err(BAD),
+                    Some(name) => {
+                        if let Some(parent) = self.open.last_mut() {
+                            parent.has_children = true;
+                            argument(self.args, &self.path, &self.text, parent, sink)?;
+                        }
+                        self.open.push(Element {
+                            dot: self.path.len(),
+                            text: self.text.len(),
+                            has_children: false,
+                        });
+                        self.path.push(b'.');
+                        self.path.extend_from_slice(name);
+                        if self.args != XmlArgs::Off && self.path.len() > PATH_BYTES_MAX {
+                            return Err("XML: an element's path is too long");
+                        }
+                        Some(State::Inside)
+                    }
+                    None => None,
+                }
+            }
+            State::Attribute => match self.piece.until(rest, b"=") {
+                Some(name) => {
+                    let name = name.trim_ascii();
+                    if name.is_empty() || name.iter().any(|b| b"<>/\"'".contains(b)) {
+                        return Err(BAD);
+                    }
+                    self.attribute.clear();
+                    self.attribute.extend_from_slice(name);
+                    Some(State::Equals)
+                }
+                None => None,
+            },
+            State::Value(quote) => match self.piece.until(rest, &[quote]) {
+                Some(value) => {
+                    self.value.clear();
+                    unescape(value, &mut self.value);
+                    self.give_attribute(sink)?;
+                    Some(State::Inside)
+                }
+                None => None,
+            },
+            _ => return self.byte(rest, sink),
+        };
+        self.state = next.unwrap_or(self.state);
+        Ok(())
+    }
+
+    /// Ends the innermost element.
+    fn close(&mut self, sink: &mut Sink<'_>) -> Result<(), Fault> {
+        let mut element = self.open.pop().ok_or(BAD)?;
+        argument(self.args, &self.path, &self.text, &mut element, sink)?;
+        self.path.truncate(element.dot);
+        if let Some(parent) = self.open.last_mut() {
+            parent.text = self.text.len();
+        }
+        Ok(())
+    }
+
+    fn give_attribute(&mut self, sink: &mut Sink<'_>) -> Result<(), Fault> {
+        let (name, value) = (&self.attribute, &self.value);
+        let mut taken = self.args == XmlArgs::Only || sink(Var::XmlAttributes, name, value);
+        if self.args != XmlArgs::Off {
+            let path = [self.path.as_slice(), b".@", name].concat();
+            taken &= sink(Var::ArgsPost, &path, value);
+        }
+        if taken { Ok(()) } else { Err(TOO_MANY) }
+    }
+
+    /// Reads one byte where each decides.
+    fn byte(&mut self, rest: &mut &[u8], sink: &mut Sink<'_>) -> Result<(), Fault> {
+        let [byte, tail @ ..] = *rest else {
+            return Ok(());
+        };
+        let before = *rest;
+        *rest = tail;
+        self.state = match (self.state, *byte) {
+            (State::Markup, b'!') => State::Bang,
+            (State::Markup, b'?') => State::Instruction,
+            (State::Markup, b'/') => State::EndTag,
+            (State::Markup, _) => {
+                *rest = before;
+                State::Name
+            }
+            (State::Bang, b'-') => State::Dash,
+            (State::Dash, b'-') => State::Comment,
+            (State::Bang, b'[') => State::Bracket(1),
+            (State::Bracket(6), b'[') => State::Data,
+            (State::Bracket(count), byte) if b"[CDATA".get(count) == Some(&byte) => State::Bracket(count + 1),
+            (State::Bang | State::Dash | State::Bracket(_), _) => return Err(DOCTYPE),
+            (State::Inside | State::Equals, byte) if byte.is_ascii_whitespace() => self.state,
+            (State::Inside, b'>') => {
+                self.seen_root = true;
+                if self.open.len() > DEPTH_MAX {
+                    return Err("XML: too deeply nested");
+                }
+                State::Text
+            }
+            (State::Inside, b'/') => State::Slash,
+            (State::Slash, b'>') => {
+                self.seen_root = true;
+                // The element ends where it begins.
+                self.close(sink)?;
+                State::Text
+            }
+            (State::Inside, _) => {
+                *rest = before;
+                State::Attribute
+            }
+            (State::Equals, quote @ (b'"' | b'\'')) => State::Value(quote),
+            _ => return Err(BAD),
+        };
+        Ok(())
     }
 }
 
-fn attribute<'a>(input: &'a [u8], sink: &mut Sink<'_>) -> Result<&'a [u8], Fault> {
-    let (name, value) = after(input, b"=")?;
-    let name = name.trim_ascii();
-    if name.is_empty() || name.iter().any(|b| b"<>/\"'".contains(b)) {
-        return Err(BAD);
-    }
-    let (quote, value) = value
-        .trim_ascii_start()
-        .split_first()
-        .filter(|(q, _)| matches!(q, b'"' | b'\''))
-        .ok_or(BAD)?;
-    let (value, tail) = after(value, std::slice::from_ref(quote))?;
-    let mut decoded = Vec::new();
-    unescape(value, &mut decoded);
-    if sink(Var::XmlAttributes, name, &decoded) {
-        Ok(tail)
+/// Gives what an element has of text that was not given yet, where elements are arguments: all of one without children,
+/// and of others what is not white space.
+fn argument(
+    args: XmlArgs,
+    path: &[u8],
+    text: &[u8],
+    element: &mut Element,
+    sink: &mut Sink<'_>,
+) -> Result<(), Fault> {
+    let own = text.get(element.text..).unwrap_or_default();
+    element.text = text.len();
+    let blank = element.has_children && own.trim_ascii().is_empty();
+    if args == XmlArgs::Off || blank || sink(Var::ArgsPost, path, own) {
+        Ok(())
     } else {
         Err(TOO_MANY)
     }

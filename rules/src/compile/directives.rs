@@ -7,7 +7,9 @@ use std::sync::Arc;
 use super::foreign::{self, REFUSED, WITHOUT_EFFECT};
 use super::rule::Defaults;
 use super::tables;
-use super::{Audit, BASE, Chain, EngineMode, Link, Program, Rule, RuleSelector, Settings, Step, Target};
+use super::{
+    Audit, BASE, Chain, EngineMode, Link, Program, Rule, RuleSelector, Settings, Step, Target, XmlArgs,
+};
 use crate::bits::Bits;
 use crate::operators;
 use crate::seclang::{Arg, Diagnostic, Directive, Place, RawTarget, directives, nearest, split_targets};
@@ -34,10 +36,12 @@ const KNOWN: &[&str] = &[
     "SecComponentSignature",
     "SecDefaultAction",
     "SecMarker",
+    "SecParseXmlIntoArgs",
     "SecRequestBodyAccess",
     "SecRequestBodyJsonDepthLimit",
     "SecResponseBodyAccess",
     "SecResponseBodyMimeType",
+    "SecResponseBodyMimeTypesClear",
     "SecRule",
     "SecRuleEngine",
     "SecRuleRemoveById",
@@ -86,6 +90,9 @@ impl<'a> Builder<'a> {
             arguments_max: 1000,
             json_depth_max: 512,
             argument_separator: b'&',
+            file_contents: false,
+            full_request: false,
+            xml_args: XmlArgs::Off,
             audit: Audit::Matches,
             digest: FNV_BASIS,
         };
@@ -192,6 +199,7 @@ impl<'a> Builder<'a> {
                 let types = args.iter().flat_map(|arg| arg.text.split_ascii_whitespace());
                 self.settings.response_types = types.map(str::to_ascii_lowercase).collect();
             }
+            ("secresponsebodymimetypesclear", []) => self.settings.response_types.clear(),
             (_, [value]) if self.setting(name, value) => {}
             (lower, _) if foreign::find(WITHOUT_EFFECT, lower).is_some() => {
                 let why = foreign::find(WITHOUT_EFFECT, lower).unwrap_or_default();
@@ -239,6 +247,7 @@ impl<'a> Builder<'a> {
             "secauditengine" => audit_engine(text).map(|audit| settings.audit = audit),
             "secrequestbodyaccess" => on_off.map(|on| settings.request_body = on),
             "secresponsebodyaccess" => on_off.map(|on| settings.response_body = on),
+            "secparsexmlintoargs" => xml_args(text).map(|args| settings.xml_args = args),
             "secargumentslimit" => number.map(|n| settings.arguments_max = n),
             "secrequestbodyjsondepthlimit" => number.map(|n| settings.json_depth_max = n),
             "secargumentseparator" => match text.as_bytes() {
@@ -437,7 +446,18 @@ impl<'a> Builder<'a> {
         self.lint_markers();
         let never = super::lint::never(&self.rules, &self.chains);
         self.found.extend(never);
+        let shared = self.base.map(|base| base.rules.as_slice()).unwrap_or_default();
+        self.found.extend(super::lint::unopened(&self.rules, shared));
         tables::build(self, phases)
+    }
+}
+
+pub(super) fn xml_args(text: &str) -> Option<XmlArgs> {
+    match text.to_ascii_lowercase().as_str() {
+        "on" => Some(XmlArgs::On),
+        "off" => Some(XmlArgs::Off),
+        "onlyargs" => Some(XmlArgs::Only),
+        _ => None,
     }
 }
 

@@ -238,7 +238,13 @@ impl<'a> Folder<'a> {
                 break;
             }
         }
-        if matched && (rule.log || rule.audit || rule.disruptive != Disruptive::Pass || rule.skip > 0) {
+        if matched
+            && (rule.log
+                || rule.audit
+                || rule.severity.is_some()
+                || rule.disruptive != Disruptive::Pass
+                || rule.skip > 0)
+        {
             return None;
         }
         let writes: Vec<(u16, Known)> = tx.into_iter().collect();

@@ -148,7 +148,11 @@ pub(super) const REFUSED: &[(&str, &str)] = &[
     ("SecHashMethodPm", "links are not signed"),
     ("SecHashMethodRx", "links are not signed"),
     ("SecHashParam", "links are not signed"),
-    ("SecParseXmlIntoArgs", "name `XML:/*` and `XML://@*` in the rules"),
+    ("SecPdfProtect", "browsers have closed what it guards"),
+    ("SecPdfProtectMethod", "browsers have closed what it guards"),
+    ("SecPdfProtectSecret", "browsers have closed what it guards"),
+    ("SecPdfProtectTimeout", "browsers have closed what it guards"),
+    ("SecPdfProtectTokenName", "browsers have closed what it guards"),
     (
         "SecRemoteRules",
         "rules are files; fetch them before a reload, and check them with `weir rules check`",

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Chain, Link, Rule};
+use super::{Chain, Effect, Link, Rule};
 use crate::operators::{Operator, Text};
 use crate::seclang::{Diagnostic, Place};
 use crate::transformations::TABLE;
-use crate::variables::Var;
+use crate::variables::{PERSISTENT, Var};
 
 /// A warning for each rule that can never match.
 pub(super) fn never(rules: &[Rule], chains: &[Chain]) -> Vec<Diagnostic> {
@@ -24,6 +24,50 @@ pub(super) fn never(rules: &[Rule], chains: &[Chain]) -> Vec<Diagnostic> {
         Some(place.warning("never_matches", message))
     };
     rules.iter().filter_map(warning).collect()
+}
+
+/// A warning for the first rule that reads or writes a persistent collection which no rule opens, of the rules themselves
+/// or of those of the shared set.
+pub(super) fn unopened(rules: &[Rule], shared: &[Rule]) -> Vec<Diagnostic> {
+    let opens = |var: Var| {
+        let effects = rules
+            .iter()
+            .chain(shared)
+            .flat_map(|rule| &rule.links)
+            .flat_map(|link| &link.effects);
+        effects
+            .into_iter()
+            .any(|effect| matches!(effect, Effect::Open(opened, _) if *opened == var))
+    };
+    let warning = |var: Var| {
+        let rule = rules
+            .iter()
+            .find(|rule| rule.links.iter().any(|link| uses(link, var)))?;
+        let place = Place {
+            path: Arc::clone(&rule.file),
+            line: rule.line,
+            column: 1,
+        };
+        let (name, lower) = (var.name(), var.name().to_ascii_lowercase());
+        let message = format!(
+            "rule {} uses `{name}`, which no rule opens: `initcol:{lower}=...`",
+            rule.id
+        );
+        Some(place.warning("collection_never_opened", message))
+    };
+    PERSISTENT
+        .into_iter()
+        .filter(|var| !opens(*var))
+        .filter_map(warning)
+        .collect()
+}
+
+fn uses(link: &Link, var: Var) -> bool {
+    let writes = |effect: &Effect| match effect {
+        Effect::Keep(kept, ..) | Effect::Expire(kept, ..) | Effect::Decay(kept, ..) => *kept == var,
+        _ => false,
+    };
+    link.targets.iter().any(|target| target.var == var) || link.effects.iter().any(writes)
 }
 
 /// All variables of the link get their values in a later phase.
@@ -47,6 +91,7 @@ fn known_from(var: Var) -> usize {
         | Var::Files
         | Var::FilesNames
         | Var::FilesSizes
+        | Var::FilesTmpContent
         | Var::MultipartPartHeaders
         | Var::RequestBody
         | Var::XmlText
@@ -56,7 +101,8 @@ fn known_from(var: Var) -> usize {
         | Var::ResponseHeaders
         | Var::ResponseHeadersNames
         | Var::ResponseProtocol
-        | Var::ResponseStatus => 2,
+        | Var::ResponseStatus
+        | Var::StatusLine => 2,
         Var::ResponseBody => 3,
         _ => 0,
     }

@@ -1,7 +1,7 @@
 //! Text with `%{VARIABLE.key}` in it.
 
 use crate::seclang::nearest;
-use crate::variables::{TABLE, Var};
+use crate::variables::{TABLE, Var, refused};
 
 #[derive(Debug, Clone)]
 pub(crate) enum Part {
@@ -31,12 +31,20 @@ impl Macro {
                 .split_once(['.', ':'])
                 .map_or((name, None), |(base, key)| (base, Some(key)));
             let var = Var::named(base).ok_or_else(|| {
+                if let Some(why) = refused(base) {
+                    return format!("`{base}` is refused: {why}");
+                }
                 let hint = nearest(base, TABLE.iter().map(|(n, _)| *n)).map(|h| format!("; {h}"));
                 format!(
                     "unknown variable `{base}` in `%{{{name}}}`{}",
                     hint.unwrap_or_default()
                 )
             })?;
+            if let Some(why) = super::persist::refused(var, key.unwrap_or_default())
+                .or_else(|| key.and_then(|key| var.bad_key(key)))
+            {
+                return Err(why);
+            }
             parts.push(match (var, key) {
                 (Var::Tx, Some(key)) => Part::Tx(intern(key)),
                 (_, key) => Part::Value(var, key.map(|k| k.as_bytes().to_ascii_lowercase())),

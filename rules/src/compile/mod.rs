@@ -47,6 +47,16 @@ pub(crate) enum EngineMode {
     Off,
 }
 
+/// Whether elements of XML become arguments: `SecParseXmlIntoArgs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum XmlArgs {
+    #[default]
+    Off,
+    On,
+    /// And `XML` has no value.
+    Only,
+}
+
 /// Which requests leave an audit event: what `SecAuditEngine` and `ctl:auditEngine` say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audit {
@@ -119,6 +129,12 @@ pub(crate) struct Settings {
     pub(crate) arguments_max: usize,
     pub(crate) json_depth_max: usize,
     pub(crate) argument_separator: u8,
+    /// Whether a rule looks at the contents of files.
+    pub(crate) file_contents: bool,
+    /// Whether a rule looks at the request as it was sent.
+    pub(crate) full_request: bool,
+    /// What becomes of the elements of XML.
+    pub(crate) xml_args: XmlArgs,
     pub(crate) audit: Audit,
     /// Of the texts of all rule files, in the order in which they were read.
     pub(crate) digest: u64,
@@ -212,6 +228,7 @@ pub(crate) enum Effect {
     Engine(EngineMode),
     Audit(Audit),
     BodyProcessor(String),
+    XmlArgs(XmlArgs),
     ForceRequestBody(bool),
     RequestBodyAccess(bool),
     ResponseBodyAccess(bool),

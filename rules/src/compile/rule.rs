@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::directives::{Builder, audit_engine, engine_mode, rule_selector};
+use super::directives::{Builder, audit_engine, engine_mode, rule_selector, xml_args};
 use super::{Chain, Disruptive, Effect, Link, Macro, Rule, Selector, Target};
 use crate::operators::{self, Built, Operator};
 use crate::seclang::{Action, Arg, Place, RawSelector, RawTarget, nearest, split_actions, split_targets};
 use crate::transformations;
-use crate::variables::{REFUSED, TABLE, Var};
+use crate::variables::{TABLE, Var, refused};
 
 const ACTIONS: &[&str] = &[
     "accuracy",
@@ -70,6 +70,39 @@ const REFUSED_ACTIONS: &[(&str, &str)] = &[
     (
         "xmlns",
         "only the XPaths `/*` and `//@*` are supported, and they need no namespace",
+    ),
+];
+
+/// Options of `ctl`, for diagnostics.
+const CONTROLS: &[&str] = &[
+    "auditEngine",
+    "auditLogParts",
+    "forceRequestBodyVariable",
+    "parseXmlIntoArgs",
+    "requestBodyAccess",
+    "requestBodyProcessor",
+    "responseBodyAccess",
+    "ruleEngine",
+    "ruleRemoveById",
+    "ruleRemoveByMsg",
+    "ruleRemoveByTag",
+    "ruleRemoveTargetById",
+    "ruleRemoveTargetByMsg",
+    "ruleRemoveTargetByTag",
+];
+
+/// Options of `ctl` that other engines have and Weir refuses, and what to use instead.
+const REFUSED_CONTROLS: &[(&str, &str)] = &[
+    ("debugLogLevel", "use `weir rules explain`"),
+    ("hashEnforcement", "links are not signed"),
+    ("hashEngine", "links are not signed"),
+    (
+        "requestBodyLimit",
+        "`waf.body_bytes_max` and `waf.body_over_limit` of the tenant decide",
+    ),
+    (
+        "responseBodyLimit",
+        "`waf.response_bytes_max` of the tenant decides",
     ),
 ];
 
@@ -326,10 +359,7 @@ impl Builder<'_> {
     /// One target, or two where a SecLang name stands for two variables (`XML`).
     pub(super) fn targets_of(&mut self, raw: &RawTarget) -> Vec<Target> {
         let Some(var) = Var::named(&raw.name) else {
-            if let Some((_, why)) = REFUSED
-                .iter()
-                .find(|(name, _)| name.eq_ignore_ascii_case(&raw.name))
-            {
+            if let Some(why) = refused(&raw.name) {
                 let message = format!("`{}` is refused: {why}", raw.name);
                 self.found.push(raw.place.error("refused_variable", message));
                 return Vec::new();
@@ -343,11 +373,13 @@ impl Builder<'_> {
             return Vec::new();
         };
         if let RawSelector::Key(key) = &raw.selector
-            && let Some(why) = super::persist::refused(var, key)
+            && let Some(why) = super::persist::refused(var, key).or_else(|| var.bad_key(key))
         {
             self.found.push(raw.place.error("refused_variable", why));
             return Vec::new();
         }
+        self.settings.file_contents |= var == Var::FilesTmpContent;
+        self.settings.full_request |= var == Var::FullRequest;
         let target = |var, selector, slot| Target {
             var,
             selector,
@@ -556,6 +588,24 @@ impl Builder<'_> {
         Some(())
     }
 
+    /// A `ctl` option that is refused, or that nobody knows.
+    fn unknown_control(&mut self, action: &Action, name: &str) {
+        let refused = REFUSED_CONTROLS
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name));
+        self.found.push(match refused {
+            Some((_, why)) => {
+                let message = format!("`ctl:{name}` is refused: {why}");
+                action.place.error("refused_action", message)
+            }
+            None => action.place.error_hint(
+                "unknown_action",
+                format!("unknown option `ctl:{name}`"),
+                nearest(name, CONTROLS.iter().copied()),
+            ),
+        });
+    }
+
     fn ctl(&mut self, action: &Action, draft: &mut Draft) -> Option<()> {
         let (name, value) = action.value.as_deref()?.split_once('=')?;
         let lower = name.trim().to_ascii_lowercase();
@@ -568,6 +618,7 @@ impl Builder<'_> {
             "requestbodyaccess" => Effect::RequestBodyAccess(switch(value)?),
             "responsebodyaccess" => Effect::ResponseBodyAccess(switch(value)?),
             "forcerequestbodyvariable" => Effect::ForceRequestBody(value.eq_ignore_ascii_case("on")),
+            "parsexmlintoargs" => Effect::XmlArgs(xml_args(value)?),
             "auditengine" => Effect::Audit(audit_engine(value)?),
             // An audit event has one form.
             "auditlogparts" => return Some(()),
@@ -602,7 +653,10 @@ impl Builder<'_> {
                 }
                 return Some(());
             }
-            _ => return None,
+            _ => {
+                self.unknown_control(action, name.trim());
+                return Some(());
+            }
         };
         draft.effects.push(effect);
         Some(())

@@ -28,6 +28,9 @@ impl Transaction {
                         out.extend_from_slice(self.store.get(id));
                     }
                 }
+                Part::Value(Var::Rule, Some(key)) => {
+                    out.extend(self.rule_field(rules, key).unwrap_or_default())
+                }
                 Part::Value(Var::MatchedVarName, _) => {
                     if let Some(item) = self.matched {
                         out.extend(self.full_name(rules, &item));
@@ -88,6 +91,7 @@ impl Transaction {
                 self.processor = Some(name.clone());
                 self.store.set(Var::ReqbodyProcessor, name.as_bytes());
             }
+            Effect::XmlArgs(args) => self.xml_args = *args,
             Effect::ForceRequestBody(on) => self.force_body = *on,
             Effect::RequestBodyAccess(on) => self.body_access = *on,
             Effect::ResponseBodyAccess(on) => {

@@ -88,8 +88,12 @@ impl Transaction {
                 self.exceeded = true;
                 return Err(Verdict::Continue);
             }
+            self.running = index;
             if !self.chain(rules, rule, index) {
                 continue;
+            }
+            if let Some(severity) = rule.severity {
+                self.highest_severity = self.highest_severity.min(severity);
             }
             if rule.log || rule.audit {
                 self.record(rules, rule);

@@ -3,7 +3,7 @@
 use super::store::{Entry, Id, Store};
 use super::{Transaction, View};
 use crate::compile::{Selector, Target};
-use crate::variables::{COLLECTIONS, Var};
+use crate::variables::{COLLECTIONS, RULE_FIELDS, Var};
 
 /// What stands behind the colon of a value's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,7 @@ pub(crate) fn stored(var: Var) -> (&'static [Var], bool) {
         Var::Files => (&[Var::Files], false),
         Var::FilesNames => (&[Var::FilesNames], false),
         Var::FilesSizes => (&[Var::FilesSizes], false),
+        Var::FilesTmpContent => (&[Var::FilesTmpContent], false),
         Var::MultipartPartHeaders => (&[Var::MultipartPartHeaders], false),
         Var::XmlText => (&[Var::XmlText], false),
         Var::XmlAttributes => (&[Var::XmlAttributes], false),
@@ -131,6 +132,7 @@ impl Transaction {
             }
             Var::MatchedVars | Var::MatchedVarsNames => self.matched_values(rules, target, items),
             Var::Tx => self.tx_values(target, items),
+            Var::Rule => self.rule_values(rules, target, items),
             _ if var.persistent().is_some() => self.remembered_values(target, items),
             _ if (var as usize) < COLLECTIONS || !stored(var).0.is_empty() => {
                 each_entry(&self.store, target, |entry, names| {
@@ -196,6 +198,9 @@ impl Transaction {
         if let Some(known) = self.store.scalar(var) {
             return Some(known);
         }
+        if let Some(now) = self.changing(var) {
+            return now;
+        }
         let connection = self.connection;
         let text = match var {
             Var::RemoteAddr => connection.client.to_string(),
@@ -207,5 +212,98 @@ impl Transaction {
         };
         self.store.set(var, text.as_bytes());
         self.store.scalar(var)
+    }
+
+    /// The value of a variable that is another at another time; `None` for one that is not of this kind.
+    fn changing(&mut self, var: Var) -> Option<Option<Id>> {
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        Some(match var {
+            Var::Duration => {
+                let now = self.clock_unix_ms.map_or(self.now_unix_ms, |clock| clock());
+                let passed = now.saturating_sub(self.now_unix_ms);
+                Some(self.store.add_number(number(passed)))
+            }
+            Var::HighestSeverity => Some(self.store.add_number(i64::from(self.highest_severity))),
+            Var::FullRequest => Some(match self.full_request {
+                Some(whole) => whole,
+                None => self.whole_request(b""),
+            }),
+            Var::FullRequestLength => {
+                let body = self.store.scalar(Var::RequestBodyLength);
+                let body = body.map_or(0, |id| crate::operators::integer(self.store.get(id)));
+                let head = i64::try_from(self.request_head().len()).unwrap_or(i64::MAX);
+                Some(self.store.add_number(head.saturating_add(body)))
+            }
+            Var::SessionId | Var::UserId => {
+                let of = if var == Var::UserId {
+                    Var::User
+                } else {
+                    Var::Session
+                };
+                let key = self.opened(of).cloned();
+                key.map(|key| self.store.add(&key))
+            }
+            Var::UrlencodedError => {
+                let is_form = self.processor.as_deref() == Some("URLENCODED");
+                let body = self.store.scalar(Var::RequestBody).filter(|_| is_form);
+                let query = self.store.scalar(Var::QueryString);
+                let broken = |id: Id| crate::operators::broken_url_encoding(self.store.get(id));
+                let any = query.into_iter().chain(body).any(broken);
+                Some(self.store.add_number(i64::from(any)))
+            }
+            _ => return None,
+        })
+    }
+
+    /// Request line, fields and the empty line, as they were sent.
+    fn request_head(&self) -> Vec<u8> {
+        let mut head = Vec::with_capacity(1024);
+        if let Some(line) = self.store.scalar(Var::RequestLine) {
+            head.extend_from_slice(self.store.get(line));
+        }
+        head.extend_from_slice(b"\r\n");
+        for field in self.store.list(Var::RequestHeaders) {
+            for part in [
+                self.store.get(field.name),
+                b": ",
+                self.store.get(field.value),
+                b"\r\n",
+            ] {
+                head.extend_from_slice(part);
+            }
+        }
+        head.extend_from_slice(b"\r\n");
+        head
+    }
+
+    pub(super) fn whole_request(&mut self, body: &[u8]) -> Id {
+        let head = self.request_head();
+        self.store.add_parts(&[&head, body])
+    }
+
+    /// A part of the rule that is running. Its texts are as they stand in it: they may ask for themselves.
+    pub(super) fn rule_field(&self, rules: View<'_>, field: &[u8]) -> Option<Vec<u8>> {
+        let rule = rules.program.rules.get(self.running)?;
+        match field {
+            b"id" => Some(rule.id.to_string().into_bytes()),
+            b"logdata" => rule.data.as_ref().map(crate::compile::Macro::literal),
+            b"msg" => rule.message.as_ref().map(crate::compile::Macro::literal),
+            b"severity" => rule.severity.map(|severity| severity.to_string().into_bytes()),
+            _ => None,
+        }
+    }
+
+    fn rule_values(&mut self, rules: View<'_>, target: &Target, items: &mut Vec<Item>) {
+        for field in RULE_FIELDS {
+            let value = self.rule_field(rules, field.as_bytes());
+            if let Some(value) = value.filter(|_| selects(&target.selector, field.as_bytes())) {
+                let name = self.store.add(field.as_bytes());
+                items.push(Item {
+                    var: Var::Rule,
+                    name: Name::Value(name),
+                    value: self.store.add(&value),
+                });
+            }
+        }
     }
 }

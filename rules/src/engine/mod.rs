@@ -14,8 +14,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::bits::Bits;
+use crate::bodies;
 use crate::collections::Collections;
-use crate::compile::{Audit, EngineMode, PROGRAMS, Program, RuleSet, Target};
+use crate::compile::{Audit, EngineMode, PROGRAMS, Program, RuleSet, Target, XmlArgs};
 use crate::variables::{PERSISTENT, Var};
 use items::Item;
 use store::{Id, Store};
@@ -47,6 +48,8 @@ pub struct Options {
     /// Bytes that operators and transformations may look at. When it is used up, no further rule runs, the report says
     /// so, and in `Enforce` mode the request is refused with 503 (rule 0): an unjudged request is not let through.
     pub budget: u64,
+    /// Reads the same clock as `now_unix_ms`; with it `DURATION` has what has passed since, without it 0.
+    pub clock_unix_ms: Option<fn() -> u64>,
     /// Evaluate every rule on every value, without any optimisation: slow, obvious, and what the optimised evaluation is
     /// tested against.
     pub plain: bool,
@@ -62,6 +65,7 @@ impl Default for Options {
             mode: Mode::Enforce,
             unique_id: 0,
             now_unix_ms: 0,
+            clock_unix_ms: None,
             budget: 256 << 20,
             plain: false,
             rule_clock: None,
@@ -219,6 +223,7 @@ pub struct Transaction {
     connection: Connection,
     unique_id: u128,
     now_unix_ms: u64,
+    clock_unix_ms: Option<fn() -> u64>,
     plain: bool,
     rule_clock: Option<fn() -> u64>,
     rule_ns: Vec<(u64, u64)>,
@@ -247,6 +252,15 @@ pub struct Transaction {
     removed: [Bits; PROGRAMS],
     excluded: Vec<([Bits; PROGRAMS], Arc<Target>)>,
     pub(crate) processor: Option<String>,
+    xml_args: XmlArgs,
+    /// The rule that is running, by its place in its program.
+    running: usize,
+    /// The smallest severity of a rule that matched; 255 when there was none.
+    highest_severity: u8,
+    /// `FULL_REQUEST` with the body, where a rule wants it.
+    full_request: Option<Id>,
+    /// The body while it is read.
+    reading: Option<bodies::Reader>,
     pub(crate) force_body: bool,
     /// Whether bodies are read, from the settings or by `ctl`.
     body_access: bool,

@@ -19,7 +19,7 @@ impl Transaction {
         }
     }
 
-    fn opened(&self, var: Var) -> Option<&Arc<[u8]>> {
+    pub(super) fn opened(&self, var: Var) -> Option<&Arc<[u8]>> {
         self.opened.get(var.persistent()?)?.as_ref()
     }
 

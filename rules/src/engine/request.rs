@@ -6,7 +6,7 @@ use super::{Connection, Field, Mode, Options, RequestLine, Transaction, Verdict}
 use crate::bodies;
 use crate::compile::{EngineMode, RuleSet};
 use crate::engine::store::{Entry, Store, ZERO};
-use crate::transformations::{path_decode_onto, url_decode_onto};
+use crate::transformations::{base64_decode_onto, path_decode_onto, url_decode_onto};
 use crate::variables::Var;
 
 impl Transaction {
@@ -21,6 +21,8 @@ impl Transaction {
             Var::MultipartUnmatchedBoundary,
             Var::FilesCombinedSize,
             Var::RequestBodyLength,
+            Var::InboundDataError,
+            Var::OutboundDataError,
         ] {
             store.set_id(var, ZERO);
         }
@@ -29,13 +31,14 @@ impl Transaction {
             (mode, _) => mode,
         };
         let (body_access, response_access) = (rules.settings.request_body, rules.settings.response_body);
-        let audit = rules.settings.audit;
+        let (audit, xml_args) = (rules.settings.audit, rules.settings.xml_args);
         Self {
             rules,
             store,
             connection: *connection,
             unique_id: options.unique_id,
             now_unix_ms: options.now_unix_ms,
+            clock_unix_ms: options.clock_unix_ms,
             plain: options.plain,
             rule_clock: options.rule_clock,
             rule_ns: Vec::new(),
@@ -58,6 +61,11 @@ impl Transaction {
             removed: Default::default(),
             excluded: Vec::new(),
             processor: None,
+            xml_args,
+            running: 0,
+            highest_severity: u8::MAX,
+            full_request: None,
+            reading: None,
             force_body: false,
             body_access,
             response_access,
@@ -108,11 +116,14 @@ impl Transaction {
                     Var::AuthType,
                     value.split(|b| *b == b' ').next().unwrap_or_default(),
                 );
+                if let Some(user) = basic_user(value) {
+                    store.set(Var::RemoteUser, &user);
+                }
             }
         }
         let query = query.to_vec();
         let separator = self.rules.settings.argument_separator;
-        let outcome = self.with_sink(|_, sink| bodies::urlencoded(&query, separator, Var::ArgsGet, sink));
+        let outcome = self.with_sink(|sink| bodies::urlencoded(&query, separator, Var::ArgsGet, sink));
         if let Err(fault) = outcome {
             self.fault(fault);
         }
@@ -125,58 +136,76 @@ impl Transaction {
 
     /// Takes the whole request body (empty when there is none), reads it by its type and runs phase 2.
     pub fn request_body(&mut self, body: &[u8]) -> Verdict {
-        if self.mode != EngineMode::Off && self.body_access && self.ended.is_none() {
-            self.read_body(body);
+        self.request_body_end(body)
+    }
+
+    /// Reads a part of the request body by its type, while the caller waits for the rest. No rule runs; where parts end
+    /// makes no difference.
+    pub fn request_body_chunk(&mut self, chunk: &[u8]) {
+        if self.mode == EngineMode::Off || !self.body_access || self.ended.is_some() {
+            return;
+        }
+        let mut reader = self.reading.take().unwrap_or_else(|| {
+            let settings = &self.rules.settings;
+            let settings = bodies::Settings {
+                json_depth_max: settings.json_depth_max,
+                separator: settings.argument_separator,
+                file_contents: settings.file_contents,
+                xml_args: self.xml_args,
+            };
+            bodies::Reader::new(self.processor.as_deref(), &self.content_type, &settings)
+        });
+        self.with_sink(|sink| reader.push(chunk, sink));
+        self.reading = Some(reader);
+    }
+
+    /// Ends the request body and runs phase 2. `whole` is all of it: what was not given in parts is read now, and rules that
+    /// look at the body as it was sent (`REQUEST_BODY`) see it. Who holds the body for the origin has it anyway, so no second
+    /// copy is kept until now.
+    pub fn request_body_end(&mut self, whole: &[u8]) -> Verdict {
+        let read = self.reading.as_ref().map_or(0, bodies::Reader::length);
+        match whole.get(read..) {
+            Some(rest) if !rest.is_empty() => self.request_body_chunk(rest),
+            _ => {}
+        }
+        if let Some(reader) = self.reading.take() {
+            self.end_body(reader, whole);
         }
         self.run(1)
     }
 
-    fn read_body(&mut self, body: &[u8]) {
-        let length = self
-            .store
-            .add_number(i64::try_from(body.len()).unwrap_or(i64::MAX));
+    /// Notes that the body is longer than what of it is judged: `INBOUND_DATA_ERROR`. To be said before its end.
+    pub fn request_body_is_cut(&mut self) {
+        self.store.set(Var::InboundDataError, b"1");
+    }
+
+    fn end_body(&mut self, reader: bodies::Reader, whole: &[u8]) {
+        let raw = reader.keeps_raw();
+        let outcome = self.with_sink(|sink| reader.finish(sink));
+        let number = |length| i64::try_from(length).unwrap_or(i64::MAX);
+        let length = self.store.add_number(number(outcome.length));
         self.store.set_id(Var::RequestBodyLength, length);
-        let Some(processor) = self.processor.clone().filter(|_| !body.is_empty()) else {
-            if !body.is_empty() {
-                // No parser knows this type: rules judge the raw body instead of nothing.
-                self.store.set(Var::RequestBody, body);
-            }
-            return;
-        };
-        let separator = self.rules.settings.argument_separator;
-        let depth_max = self.rules.settings.json_depth_max;
-        let boundary = bodies::boundary(&self.content_type);
-        let outcome = match processor.as_str() {
-            "JSON" => self.with_sink(|_, sink| bodies::json(body, depth_max, sink)),
-            "XML" => self.with_sink(|_, sink| bodies::xml(body, sink)),
-            "MULTIPART" => match boundary {
-                None => Err("Multipart: the boundary is missing or too long"),
-                Some(boundary) => {
-                    let size = self.with_sink(|_, sink| bodies::multipart(body, &boundary, sink));
-                    size.map(|size| {
-                        self.store
-                            .set(Var::FilesCombinedSize, size.to_string().as_bytes())
-                    })
-                }
-            },
-            _ => {
-                self.store.set(Var::RequestBody, body);
-                self.with_sink(|_, sink| bodies::urlencoded(body, separator, Var::ArgsPost, sink))
-            }
-        };
-        if self.force_body || outcome.is_err() {
-            self.store.set(Var::RequestBody, body);
+        if outcome.files_length > 0 {
+            let length = self.store.add_number(number(outcome.files_length));
+            self.store.set_id(Var::FilesCombinedSize, length);
         }
-        if let Err(fault) = outcome {
+        let forced = self.force_body || outcome.fault.is_some();
+        if outcome.length > 0 && (raw || forced) {
+            self.store.set(Var::RequestBody, whole);
+        }
+        if self.rules.settings.full_request {
+            self.full_request = Some(self.whole_request(whole));
+        }
+        if let Some(fault) = outcome.fault {
             self.fault(fault);
         }
     }
 
     /// Runs a parser whose findings go to the store, up to the argument limit.
-    fn with_sink<T>(&mut self, parse: impl FnOnce(&(), &mut bodies::Sink<'_>) -> T) -> T {
+    fn with_sink<T>(&mut self, parse: impl FnOnce(&mut bodies::Sink<'_>) -> T) -> T {
         let store = &mut self.store;
         let arguments_max = self.rules.settings.arguments_max;
-        parse(&(), &mut |var, name, value| {
+        parse(&mut |var, name, value| {
             if store.list(var).len() >= arguments_max {
                 return false;
             }
@@ -201,6 +230,10 @@ impl Transaction {
         let number = self.store.add_number(i64::from(status));
         self.store.set_id(Var::ResponseStatus, number);
         self.store.set(Var::ResponseProtocol, protocol);
+        let line = self
+            .store
+            .add_parts(&[protocol, b" ", status.to_string().as_bytes()]);
+        self.store.set_id(Var::StatusLine, line);
         for (name, value) in fields {
             self.store.push(Var::ResponseHeaders, name, value);
             if name.eq_ignore_ascii_case(b"content-type") {
@@ -218,6 +251,11 @@ impl Transaction {
         self.run(2)
     }
 
+    /// Notes that the body is longer than what of it is judged: `OUTBOUND_DATA_ERROR`. To be said before it is given.
+    pub fn response_body_is_cut(&mut self) {
+        self.store.set(Var::OutboundDataError, b"1");
+    }
+
     /// Takes the response body and runs phase 4.
     pub fn response_body(&mut self, body: &[u8]) -> Verdict {
         if self.response_inspected {
@@ -225,6 +263,19 @@ impl Transaction {
         }
         self.run(3)
     }
+}
+
+/// The user's name in credentials of the scheme Basic (RFC 7617); nobody has checked the password.
+fn basic_user(credentials: &[u8]) -> Option<Vec<u8>> {
+    let (scheme, rest) = credentials.split_at_checked(6)?;
+    if !scheme.eq_ignore_ascii_case(b"basic ") {
+        return None;
+    }
+    let mut decoded = Vec::new();
+    base64_decode_onto(rest.trim_ascii(), &mut decoded);
+    let colon = memchr::memchr(b':', &decoded)?;
+    decoded.truncate(colon);
+    Some(decoded)
 }
 
 /// Types whose bodies have no end to wait for: they are never held, whatever `SecResponseBodyMimeType` says.

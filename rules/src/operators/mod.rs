@@ -49,6 +49,8 @@ pub(crate) enum Operator {
     Always,
     Never,
     Rx(Regex),
+    /// As `Rx`, but the captures are those of all its matches.
+    RxGlobal(Regex),
     /// `@rx ^.*$`: every value, as a whole.
     Whole,
     Phrases(AhoCorasick),
@@ -83,6 +85,7 @@ pub(crate) const NAMES: &[&str] = &[
     "pmFromFile",
     "pmf",
     "rx",
+    "rxGlobal",
     "streq",
     "strmatch",
     "unconditionalMatch",
@@ -99,15 +102,20 @@ pub(crate) const NAMES: &[&str] = &[
 /// Operators that other engines have and Weir refuses, and why.
 const REFUSED: &[(&str, &str)] = &[
     ("fuzzyHash", "there is no store of hashes"),
-    ("geoLookup", "countries are decided by the proxy's geo settings"),
+    (
+        "geoLookup",
+        "countries are decided by the geo policy of the tenant",
+    ),
     ("gsbLookup", "a request does not wait for another service"),
-    ("inspectFile", "rules do not start programs"),
+    (
+        "inspectFile",
+        "rules do not start programs; look at `FILES_TMP_CONTENT`",
+    ),
     (
         "rbl",
         "a request does not wait for another service; use `@ipMatchFromFile`",
     ),
     ("rsub", "bodies are not rewritten by rules"),
-    ("rxGlobal", "use `@rx`: it finds whether, and captures the first"),
     ("validateDTD", "document types are refused by the XML parser"),
     ("validateHash", "there is no hash engine"),
     (
@@ -138,17 +146,26 @@ pub(crate) fn parse_regex(pattern: &str) -> Result<Hir, String> {
     syntax::parse_with(&byte_escapes(pattern), &config).map_err(|e| e.to_string())
 }
 
+/// Bytes of one compiled pattern.
+const PATTERN_BYTES_MAX: usize = 16 << 20;
+
 /// Compiles the tree of a pattern.
 fn compile(hir: &Hir) -> Result<Regex, String> {
     Regex::builder()
         .configure(
             Regex::config()
                 .utf8_empty(false)
-                .nfa_size_limit(Some(16 << 20))
+                .nfa_size_limit(Some(PATTERN_BYTES_MAX))
                 .onepass_size_limit(Some(1 << 18)),
         )
         .build_from_hir(hir)
         .map_err(|e| {
+            if e.size_limit().is_some() {
+                let size_max = PATTERN_BYTES_MAX >> 20;
+                return format!(
+                    "the compiled pattern is beyond its size of {size_max} MB: repeat less in it"
+                );
+            }
             let mut text = e.to_string();
             if let Some(inner) = std::error::Error::source(&e) {
                 text = format!("{text}: {inner}");
@@ -284,13 +301,17 @@ pub(crate) fn build(
         "nomatch" => Ok(Operator::Never.into()),
         // Rules capture whole values with this pattern, one by one.
         "rx" if argument == "^.*$" => Ok(Operator::Whole.into()),
-        "rx" => parse_regex(argument).and_then(|hir| {
+        "rx" | "rxglobal" => parse_regex(argument).and_then(|hir| {
             if !can_match(&hir) {
                 return Err("the pattern can never match".to_owned());
             }
             Ok(Built {
                 need: Some(filter::of_hir(&hir)),
-                operator: Operator::Rx(compile(&hir)?),
+                operator: if name == "rx" {
+                    Operator::Rx(compile(&hir)?)
+                } else {
+                    Operator::RxGlobal(compile(&hir)?)
+                },
             })
         }),
         "verifycc" => verify(verify::Number::Card, argument),
@@ -392,8 +413,11 @@ impl Text {
     }
 }
 
-/// Where the groups of a match stand in the value: up to ten.
-pub(crate) type Groups = smallvec::SmallVec<[Option<(usize, usize)>; 10]>;
+/// Groups that are captured: `TX.0` to `TX.9`.
+const GROUPS_MAX: usize = 10;
+
+/// Where the groups of a match stand in the value.
+pub(crate) type Groups = smallvec::SmallVec<[Option<(usize, usize)>; GROUPS_MAX]>;
 
 /// What an operator puts into `TX.0` and on.
 #[derive(Debug, Default)]
@@ -413,6 +437,13 @@ impl Operator {
             Self::Rx(regex) => match captures {
                 None => regex.is_match(value),
                 Some(captures) => rx_captures(regex, value, captures),
+            },
+            Self::RxGlobal(regex) => match captures {
+                None => regex.is_match(value),
+                Some(captures) => {
+                    rx_captures_all(regex, value, captures);
+                    !captures.groups.is_empty()
+                }
             },
             Self::Whole => {
                 if let Some(captures) = captures {
@@ -461,6 +492,19 @@ impl Operator {
     }
 }
 
+/// The groups of one match after another, as many as are kept.
+fn rx_captures_all(regex: &Regex, value: &[u8], captures: &mut Captures) {
+    for found in regex.captures_iter(value) {
+        for group in 0..found.group_len() {
+            if captures.groups.len() >= GROUPS_MAX {
+                return;
+            }
+            let span = found.get_group(group);
+            captures.groups.push(span.map(|span| (span.start, span.end)));
+        }
+    }
+}
+
 fn rx_captures(regex: &Regex, value: &[u8], captures: &mut Captures) -> bool {
     if regex.captures_len() == 1 {
         let found = regex.find(value);
@@ -475,7 +519,7 @@ fn rx_captures(regex: &Regex, value: &[u8], captures: &mut Captures) -> bool {
     }
     let mut found = regex.create_captures();
     regex.captures(value, &mut found);
-    for group in 0..found.group_len().min(10) {
+    for group in 0..found.group_len().min(GROUPS_MAX) {
         captures
             .groups
             .push(found.get_group(group).map(|span| (span.start, span.end)));

@@ -27,8 +27,13 @@ fn decode(values: impl Iterator<Item = u32>, out: &mut Vec<u8>) {
     }
 }
 
-pub(super) fn apply(input: &[u8], out: &mut Vec<u8>) -> bool {
+/// Decodes up to the first byte outside the alphabet.
+pub(crate) fn decode_onto(input: &[u8], out: &mut Vec<u8>) {
     decode(input.iter().map_while(|b| value(*b)), out);
+}
+
+pub(super) fn apply(input: &[u8], out: &mut Vec<u8>) -> bool {
+    decode_onto(input, out);
     !input.is_empty()
 }
 

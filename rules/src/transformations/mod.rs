@@ -27,6 +27,7 @@ mod whitespace;
 use std::sync::LazyLock;
 
 use crate::filter::ByteMap;
+pub(crate) use base64::decode_onto as base64_decode_onto;
 pub(crate) use url_decode::{decode_onto as url_decode_onto, path_onto as path_decode_onto};
 
 /// Appends the result to the buffer and says whether it differs from the input. When it says `false` the buffer
