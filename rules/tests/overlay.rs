@@ -143,7 +143,10 @@ fn a_rule_that_is_off_for_a_transaction_has_no_effect() {
         "its score is gone too; an unknown id is nothing"
     );
     let overlay = Overlay {
-        after: vec![source("own.conf", "SecRule ARGS \"@rx attack\" \"id:30,phase:1\"\n")],
+        after: vec![source(
+            "own.conf",
+            "SecRule ARGS \"@rx attack\" \"id:30,phase:1\"\n",
+        )],
         ..Overlay::default()
     };
     let own = rules.with_overlay(&overlay, &Disk).unwrap().rules;
