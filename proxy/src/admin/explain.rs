@@ -139,7 +139,7 @@ impl Observer<Arc<TenantLive>> for Trail {
     fn switched(&mut self, mode: WafMode, switched: &Switched) {
         let found =
             json!({"mode": mode, "mode_max": switched.mode_max, "rules_off": switched.rules_off.as_deref()});
-        self.note("waf_switches", found);
+        self.note("switch", found);
     }
 
     fn routed(&mut self, _tenant: &Arc<TenantLive>, _at: usize, route: &Route) {
