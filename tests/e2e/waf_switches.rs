@@ -341,11 +341,14 @@ fn more_than_a_thousand_switches_are_refused() {
     }
     let origin = Origin::start();
     let weir = Weir::start_with_files(&config(&origin), &[("set.conf", &rules)]);
+    let mut admin = H1::connect(weir.address("admin"));
     for id in 0..1000 {
-        switch(
-            &weir,
-            &json!({"scope": "all", "rule": 300_000 + id, "mode": "off"}),
-        );
+        let body = json!({"scope": "all", "rule": 300_000 + id, "mode": "off"}).to_string();
+        let length = body.len();
+        let answer = admin.roundtrip(format!(
+            "POST /waf HTTP/1.1\r\nHost: admin\r\nContent-Length: {length}\r\n\r\n{body}"
+        ));
+        assert_eq!(answer.status, 200, "{}", answer.text());
     }
     let one_more = json!({"scope": "all", "rule": 301_000, "mode": "off"});
     let answer = weir.admin_post("/waf", &one_more.to_string());
