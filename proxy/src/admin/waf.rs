@@ -223,7 +223,7 @@ fn known(live: &Live, switch: &Switch) -> Result<(), Refused> {
         whose: switch
             .scope
             .tenant()
-            .map_or("any tenant".to_owned(), |id| format!("tenant {id}")),
+            .map_or_else(|| "any tenant".to_owned(), |id| format!("tenant {id}")),
         valid: listed("the nearest ids are", &near),
     })
 }
