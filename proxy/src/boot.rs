@@ -24,6 +24,7 @@ use crate::listen::inherit::Inherited;
 use crate::live::Shared;
 use crate::process::{Command, Process, Signals};
 use crate::reload::{Current, Reloader};
+use crate::switches::{self, Switches};
 use crate::sync::first::{self, First};
 use crate::telemetry::access_log::Writer;
 use crate::telemetry::audit::Auditor;
@@ -134,6 +135,7 @@ fn assemble(options: ProxyOptions, offer: Option<Offer>) -> Result<Assembled, St
     let mut inherited = Inherited::take(offer.as_ref().map_or(&[], |offer| offer.sockets.as_slice()));
     let generation = offer.as_ref().map_or(1, |offer| offer.generation);
     let state_dir = options.state_dir.as_deref();
+    let waf_switches = offer.as_ref().and_then(|offer| offer.waf_switches.clone());
     let mut first = match offer {
         Some(Offer {
             document: Some(document),
@@ -164,8 +166,13 @@ fn assemble(options: ProxyOptions, offer: Option<Offer>) -> Result<Assembled, St
         held: Default::default(),
         guard: ConnectionGuard::new(),
         live: ArcSwap::from_pointee(first.live),
+        switches: Switches::new(
+            first.last_good.as_ref().map(|kept| kept.path(switches::FILE)),
+            waf_switches,
+        ),
         metrics,
     });
+    shared.switches.settle(&shared);
     shared
         .metrics
         .generation
@@ -226,6 +233,7 @@ impl Service for Traffic {
         }
         *process.listeners.lock().await = Some(listeners);
         tokio::spawn(probe::run(Arc::clone(&process.shared)));
+        tokio::spawn(switches::end_timed(Arc::clone(&process)));
         if let Some(started) = self.started.take() {
             // The admin service ends only with the process.
             let _ = started.send(());

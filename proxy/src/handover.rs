@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use weir_schema::config::Document;
 
+use crate::switches::Switch;
 use crate::sync::first::Fallback;
 
 /// First descriptor of systemd's socket activation protocol.
@@ -48,6 +49,9 @@ pub(crate) struct Offer {
     pub(crate) kept_tenants: Vec<String>,
     /// The document of that version.
     pub(crate) kept_document: Option<OfferedDocument>,
+    /// Kill switches of the WAF; `None` from a program that had none.
+    #[serde(default)]
+    pub(crate) waf_switches: Option<Vec<Switch>>,
 }
 
 /// A document on its way.

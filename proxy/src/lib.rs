@@ -17,6 +17,7 @@ mod process;
 mod random;
 mod reload;
 mod supervisor;
+mod switches;
 mod sync;
 mod telemetry;
 mod upstream;

@@ -17,6 +17,7 @@ use weir_decide::policy::{HasPolicy, Owner, TenantPolicy};
 use weir_decide::resolve::HostTable;
 use weir_decide::retry::Budget;
 use weir_decide::route::RouteTable;
+use weir_decide::switch::WafSwitches;
 use weir_geoip::Database;
 use weir_rules::{Diagnostic, Disk, Overlay, RuleSet, Source};
 use weir_schema::config::checked::{
@@ -27,6 +28,7 @@ use weir_schema::ids::{PoolId, RuleSetId, TenantId};
 use crate::claims::Claims;
 use crate::engine::body::HeldBytes;
 use crate::listen::certs::Certificates;
+use crate::switches::Switches;
 use crate::telemetry::access_log::Writer;
 use crate::telemetry::audit::Auditor;
 use crate::telemetry::registry::{Metrics, TenantMetrics};
@@ -46,6 +48,7 @@ pub(crate) struct Shared {
     pub(crate) claims: Claims,
     pub(crate) held: HeldBytes,
     pub(crate) guard: weir_decide::guard::ConnectionGuard,
+    pub(crate) switches: Switches,
 }
 
 /// One version, compiled.
@@ -104,7 +107,12 @@ impl Live {
     }
 
     /// What the stages look at.
-    pub(crate) fn edge<'a>(&'a self, shared: &'a Shared, charge: bool) -> Edge<'a, Arc<TenantLive>> {
+    pub(crate) fn edge<'a>(
+        &'a self,
+        shared: &'a Shared,
+        switches: Option<&'a WafSwitches>,
+        charge: bool,
+    ) -> Edge<'a, Arc<TenantLive>> {
         Edge {
             client: &self.config.client,
             hosts: &self.hosts,
@@ -113,6 +121,7 @@ impl Live {
             geo: self.geo.as_ref().map(|(_, database)| &**database),
             limits: &shared.limits,
             claims: &shared.claims,
+            switches,
             charge,
         }
     }
@@ -190,6 +199,7 @@ pub(crate) fn compile(
     let geo = build.geo(&config);
     let global_limit = build.global_limit(&config);
     let mut tenants = build.tenants(&config, &pools, global_limit.as_ref());
+    overlay::warn_of_switches(&config.waf, &tenants, &mut build.warnings);
     let old_certificates = previous.map(|live| &live.certificates);
     let mut certificates = Certificates::read(&config, old_certificates, &mut build.faults);
     let faults = std::mem::take(&mut build.faults);

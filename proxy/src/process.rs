@@ -85,6 +85,10 @@ impl Process {
             self.events
                 .tell(&json!({"event": "quarantined", "tenant": &aside.id, "reasons": &aside.reasons}));
         }
+        if let Some(reason) = self.shared.switches.unread() {
+            self.events
+                .tell(&json!({"event": "waf_switches_not_read", "reason": reason}));
+        }
         self.events.tell(&json!({"event": "ready"}));
         supervisor::tell(State::Ready);
         if let Some(predecessor) = self.predecessor() {
@@ -159,6 +163,7 @@ impl Process {
     /// Starts a new process on our sockets and waits until it serves. No version is swapped meanwhile.
     async fn hand_over(self: Arc<Self>) -> Upgraded {
         let _alone = self.reloader.alone().await;
+        let _switches = self.shared.switches.alone().await;
         let told = |error: std::io::Error| vec![error.to_string()];
         let (names, sockets) = {
             let listeners = self.listeners.lock().await;
@@ -181,6 +186,7 @@ impl Process {
             kept_document: self.reloader.document_of_kept_tenants().map(Into::into),
             document: self.reloader.document_to_hand_over().map(Into::into),
             fallback: self.reloader.fallback(),
+            waf_switches: Some(self.shared.switches.list()),
         };
         let pid = handover::hand_over(&self.program, sockets, &offer).await?;
         self.reloader.handed_over(pid);

@@ -188,6 +188,11 @@ impl Reloader {
         let _ = self.successor.set(pid);
     }
 
+    /// The process that took over.
+    pub(crate) fn successor(&self) -> Option<u32> {
+        self.successor.get().copied()
+    }
+
     /// The file's document.
     fn read(&self) -> Result<Document, Vec<Value>> {
         let Some(file) = &self.file else {
@@ -235,6 +240,7 @@ impl Reloader {
         });
         let warnings = candidate.live.warnings.clone();
         self.shared.live.store(Arc::new(candidate.live));
+        self.shared.switches.settle(&self.shared);
         self.shared.claims.forget();
         let metrics = &self.shared.metrics;
         metrics
@@ -286,7 +292,7 @@ impl Process {
     }
 
     async fn reload_alone(self: &Arc<Self>, text: Option<String>, dry_run: bool) -> Outcome {
-        if let Some(pid) = self.reloader.successor.get() {
+        if let Some(pid) = self.reloader.successor() {
             return refused(format!("process {pid} took over: ask again, it will answer"));
         }
         let process = Arc::clone(self);

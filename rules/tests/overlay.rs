@@ -29,6 +29,11 @@ fn base() -> Arc<RuleSet> {
 }
 
 fn ids(rules: &Arc<RuleSet>, target: &str) -> Vec<u64> {
+    ids_without(&[], rules, target)
+}
+
+/// With some rules switched off for this transaction.
+fn ids_without(off: &[u64], rules: &Arc<RuleSet>, target: &str) -> Vec<u64> {
     let run = |plain| {
         let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let connection = Connection {
@@ -40,6 +45,7 @@ fn ids(rules: &Arc<RuleSet>, target: &str) -> Vec<u64> {
         let options = Options {
             mode: Mode::DetectOnly,
             plain,
+            rules_off: Some(off.into()),
             ..Options::default()
         };
         let mut tx = Transaction::new(Arc::clone(rules), &options, &connection);
@@ -122,5 +128,45 @@ fn own_rules_run_around_the_shared_ones() {
     assert_eq!(
         base.with_overlay(&clash, &Disk).unwrap_err()[0].code,
         "duplicate_id"
+    );
+}
+
+#[test]
+fn a_rule_that_is_off_for_a_transaction_has_no_effect() {
+    let rules = base();
+    let both = "/?a=attack&b=strict";
+    assert_eq!(ids(&rules, both), [10, 11]);
+    assert_eq!(ids_without(&[11], &rules, both), [10], "one that only judges");
+    assert_eq!(
+        ids_without(&[10, 4_711], &rules, both),
+        [] as [u64; 0],
+        "its score is gone too; an unknown id is nothing"
+    );
+    let overlay = Overlay {
+        after: vec![source(
+            "own.conf",
+            "SecRule ARGS \"@rx attack\" \"id:30,phase:1\"\n",
+        )],
+        ..Overlay::default()
+    };
+    let own = rules.with_overlay(&overlay, &Disk).unwrap().rules;
+    assert_eq!(ids_without(&[10, 11], &own, both), [30]);
+    assert_eq!(ids_without(&[30], &own, both), [10, 11], "a tenant's own rule");
+    assert!(own.has_rule(30) && own.has_rule(10) && !own.has_rule(31) && !rules.has_rule(30));
+}
+
+#[test]
+fn a_rule_that_was_decided_at_load_can_be_off_too() {
+    let rules = base();
+    let both = "/?a=attack&b=strict";
+    assert_eq!(
+        ids_without(&[2], &rules, both),
+        [20, 10, 11],
+        "without the gate the rules behind it run"
+    );
+    assert_eq!(
+        ids_without(&[1], &rules, both),
+        [20, 10, 11],
+        "without the default the gate sees no level"
     );
 }

@@ -188,3 +188,51 @@ fn events_come_from_standard_input_too_and_other_lines_are_refused() {
         "{said}"
     );
 }
+
+#[test]
+fn exclusions_for_the_document_end_the_same_false_positives() {
+    let origin = Origin::start();
+    let config = Config::with_origin(origin.address())
+        .set("/trust/proxies", json!(["127.0.0.0/8"]))
+        .set(
+            "/observability/audit_log",
+            json!({ "file": "audit.log", "rule_events_per_s_max": 0 }),
+        )
+        .set("/rule_sets", json!([{ "id": "set", "files": ["set.conf"] }]))
+        .set("/tenants/0/waf", json!({ "mode": "detect", "rule_set": "set" }));
+    let weir = Weir::start_with_files(&config, &[("set.conf", OWN_SET)]);
+    day_of_reviews(&weir);
+    let before = wait_for("the events of the day", || {
+        let count = events(&weir).len();
+        (count >= 48).then_some(count)
+    });
+    let log = weir.folder().join("audit.log").display().to_string();
+    let (code, said) = run(&["rules", "suggest", &log, "--format", "document"]);
+    assert!(
+        code == Some(0) && said.contains("- id: \"acme\"") && said.contains("\"targets\":[\"ARGS:comment\"]"),
+        "{said}"
+    );
+    let (_, said) = run(&["rules", "suggest", &log, "--output", "json"]);
+    let report: Value = serde_json::from_str(&said).unwrap();
+    let of_acme = &report["document"][0];
+    assert_eq!(of_acme["tenant"], "acme");
+    let reloaded = weir.reload(&config.set("/tenants/0/waf/exclusions", of_acme["exclusions"].clone()));
+    assert_eq!(reloaded["warnings"], json!([]));
+    day_of_reviews(&weir);
+    review(&weir, 3, INJECTION, COMMENTS[0]);
+    let after = wait_for("the event of the injection", || {
+        let events = events(&weir).split_off(before);
+        (!events.is_empty()).then_some(events)
+    });
+    assert_eq!(after.len(), 1, "the reviews match nothing any more: {after:?}");
+    let (code, said) = run(&[
+        "rules",
+        "suggest",
+        &log,
+        "--format",
+        "document",
+        "--against",
+        "x.conf",
+    ]);
+    assert!(code == Some(2) && said.contains("--format seclang"), "{said}");
+}

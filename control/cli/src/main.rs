@@ -10,6 +10,7 @@ mod rules_requests;
 mod rules_suggest;
 mod rules_test;
 mod running;
+mod waf;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -57,6 +58,9 @@ enum Command {
     /// Look at rule files.
     #[command(subcommand)]
     Rules(Rules),
+    /// Switch a running proxy's WAF, or a rule of it, off and on; see what is switched.
+    #[command(subcommand)]
+    Waf(waf::Waf),
     /// Print a shell's completion script.
     Completion {
         /// The shell.
@@ -177,6 +181,7 @@ fn main() -> ExitCode {
         Command::Rules(Rules::Replay(replay)) => rules_replay::run(&replay, json),
         Command::Rules(Rules::Suggest(suggest)) => rules_suggest::run(&suggest, json),
         Command::Rules(Rules::Test(test)) => rules_test::run(&test, json),
+        Command::Waf(waf) => waf::run(&waf, json),
         Command::Completion { shell } => {
             let mut command = <Cli as clap::CommandFactory>::command();
             let mut script = Vec::new();

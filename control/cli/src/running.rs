@@ -21,12 +21,30 @@ pub(crate) fn post(
     body: &str,
     patience: Duration,
 ) -> Result<(u16, Value), String> {
+    ask("POST", address, path, body, patience)
+}
+
+/// GET of a path; gives status and answer.
+///
+/// # Errors
+/// A sentence on why nothing was answered.
+pub(crate) fn get(address: SocketAddr, path: &str, patience: Duration) -> Result<(u16, Value), String> {
+    ask("GET", address, path, "", patience)
+}
+
+fn ask(
+    method: &str,
+    address: SocketAddr,
+    path: &str,
+    body: &str,
+    patience: Duration,
+) -> Result<(u16, Value), String> {
     let address = reachable(address);
     let ask = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)?;
         stream.set_read_timeout(Some(patience))?;
         let request = format!(
-            "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+            "{method} {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
              connection: close\r\n\r\n{body}",
             body.len()
         );

@@ -18,6 +18,7 @@ pub mod resolve;
 pub mod retry;
 pub mod route;
 pub mod screen;
+pub mod switch;
 pub mod view;
 
 /// A header field: its name as sent, and its value without surrounding white space.

@@ -13,14 +13,15 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use weir_geoip::{Database, Place, canonical};
 use weir_schema::codes::RefusalCode;
-use weir_schema::config::checked::{BodyOverLimit, ClientLimits, Region, Route, TenantState, Trust};
+use weir_schema::config::checked::{BodyOverLimit, ClientLimits, Region, Route, TenantState, Trust, WafMode};
 
 use crate::guard::head_refusal;
 use crate::limit::{Admission, Check, ClaimVerifier, InFlightPermit, Table};
 use crate::policy::{HasPolicy, Owner};
 use crate::refuse::Refusal;
 use crate::resolve::HostTable;
-use crate::screen::Screening;
+use crate::screen::{Judges, Screening};
+use crate::switch::{Switched, WafSwitches};
 use crate::view::{ConnectionView, RequestView};
 use crate::{client_address, geo, path, resolve};
 
@@ -43,6 +44,8 @@ pub struct Edge<'a, T: Clone> {
     pub limits: &'a Table,
     /// Reads claims of bearer tokens.
     pub claims: &'a dyn ClaimVerifier,
+    /// What is switched of the WAF; `None` when nothing is.
+    pub switches: Option<&'a WafSwitches>,
     /// False for a request that is only explained: limits are looked at, not charged.
     pub charge: bool,
 }
@@ -68,6 +71,8 @@ pub trait Observer<T> {
     fn located(&mut self, _client: IpAddr, _place: &Place) {}
     /// The limits were asked; `policy` is the value of `RateLimit-Policy`.
     fn limited(&mut self, _checks: &[Check<'_>], _admission: &Admission, _policy: &Arc<[u8]>) {}
+    /// A switch changes what the tenant's document says of the WAF: the mode that counts, and what is switched.
+    fn switched(&mut self, _mode: WafMode, _switched: &Switched) {}
     /// The rule engine is about to run.
     fn screening(&mut self) {}
     /// The rule engine ran.
@@ -273,16 +278,37 @@ impl<'a, T: HasPolicy + Clone> Admitted<'a, T> {
     /// The refusal of a rule.
     pub fn screen(
         self,
+        edge: &Edge<'_, T>,
         screening: &mut Screening,
         moment: &Moment,
         observer: &mut impl Observer<T>,
     ) -> Result<Screened<'a, T>, Stop> {
         let Resolved { guarded, tenant, .. } = &self.located.resolved;
         let policy = tenant.policy();
-        if let Some(rules) = &policy.rules {
+        let Some(rules) = &policy.rules else {
+            return Ok(Screened(self));
+        };
+        let mut judges = Judges {
+            rules,
+            mode: policy.tenant.waf.mode,
+            rules_off: None,
+        };
+        if let Some(switched) = edge.switches.and_then(|switches| switches.of(&policy.tenant.id)) {
+            judges.mode = switched.mode(judges.mode);
+            judges.rules_off = switched.rules_off.clone();
+            observer.switched(judges.mode, switched);
+        }
+        if judges.mode != WafMode::Off {
             observer.screening();
             let client = self.located.client;
-            let judged = screening.head(rules, policy, client, guarded.connection, guarded.request, moment);
+            let judged = screening.head(
+                &judges,
+                policy,
+                client,
+                guarded.connection,
+                guarded.request,
+                moment,
+            );
             observer.screened();
             judged?;
         }
@@ -350,9 +376,11 @@ impl<T: HasPolicy + Clone> Routed<T> {
         screening.is_on().then_some(waf.body_bytes_max)
     }
 
-    /// Whether a body above [`Self::inspect_bytes_max`] is refused.
+    /// Whether a body above [`Self::inspect_bytes_max`] is refused. A switch that says only to detect says it of this too.
     pub fn refuses_over_inspection(&self, screening: &Screening) -> bool {
-        screening.is_on() && self.tenant.policy().tenant.waf.body_over_limit == BodyOverLimit::Refuse
+        screening.is_on()
+            && !screening.is_lowered()
+            && self.tenant.policy().tenant.waf.body_over_limit == BodyOverLimit::Refuse
     }
 
     /// Reads a part of the body into the rules' variables, so that little is left to do at its end.
@@ -465,7 +493,7 @@ pub fn decide<T: HasPolicy + Clone>(
         .resolve(edge, observer)?
         .locate(edge, observer)?
         .admit(edge, moment, observer)?
-        .screen(screening, moment, observer)?
+        .screen(edge, screening, moment, observer)?
         .route(observer)
 }
 

@@ -167,6 +167,7 @@ impl World {
             geo: None,
             limits: &self.table,
             claims: &NoClaims,
+            switches: None,
             charge: true,
         };
         let (mut seen, mut screening) = (Seen::default(), Screening::default());

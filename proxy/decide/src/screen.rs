@@ -16,6 +16,17 @@ use crate::policy::TenantPolicy;
 use crate::refuse::Refusal;
 use crate::view::{ConnectionView, RequestView};
 
+/// What judges one request: the tenant's rules as they are switched now.
+#[derive(Clone, Debug)]
+pub(crate) struct Judges<'a> {
+    /// The tenant's rules.
+    pub(crate) rules: &'a Arc<RuleSet>,
+    /// What a verdict does; not [`WafMode::Off`].
+    pub(crate) mode: WafMode,
+    /// Rules that a switch has taken out.
+    pub(crate) rules_off: Option<Arc<[u64]>>,
+}
+
 /// The rules' view of one request. It is kept apart from the stages, so that its last phase runs and its report is made
 /// however the request ends.
 #[derive(Debug, Default)]
@@ -26,12 +37,19 @@ pub struct Screening {
     coding: ContentCoding,
     body_bytes_max: u64,
     refuse_over: bool,
+    /// The tenant's document says `block`, and a switch that nothing is refused.
+    lowered: bool,
 }
 
 impl Screening {
     /// Whether rules look at this request.
     pub fn is_on(&self) -> bool {
         self.transaction.is_some()
+    }
+
+    /// Whether a switch has taken the power to refuse.
+    pub fn is_lowered(&self) -> bool {
+        self.lowered
     }
 
     /// Whether rules want to see the head of the response.
@@ -48,7 +66,7 @@ impl Screening {
 
     pub(crate) fn head(
         &mut self,
-        rules: &Arc<RuleSet>,
+        judges: &Judges<'_>,
         policy: &TenantPolicy,
         client: IpAddr,
         connection: &ConnectionView<'_>,
@@ -62,7 +80,7 @@ impl Screening {
             server_port: connection.local.port(),
         };
         let options = Options {
-            mode: match policy.tenant.waf.mode {
+            mode: match judges.mode {
                 WafMode::Block => Mode::Enforce,
                 WafMode::Detect | WafMode::Off => Mode::DetectOnly,
             },
@@ -70,16 +88,18 @@ impl Screening {
             now_unix_ms: moment.unix_ms,
             clock_unix_ms: Some(moment.clock_unix_ms),
             collections: Some(Arc::clone(&policy.collections)),
+            rules_off: judges.rules_off.clone(),
             ..Options::default()
         };
-        let mut transaction = Box::new(Transaction::new(Arc::clone(rules), &options, &ends));
+        let mut transaction = Box::new(Transaction::new(Arc::clone(judges.rules), &options, &ends));
         let verdict = judge_head(&mut transaction, request);
         self.transaction = Some(transaction);
-        self.rules = Some(Arc::clone(rules));
+        self.rules = Some(Arc::clone(judges.rules));
         self.coding = coding_of(request);
         self.body_bytes_max = policy.tenant.waf.body_bytes_max;
         self.refuse_over = policy.tenant.waf.body_over_limit == BodyOverLimit::Refuse;
         self.refuse_unreadable = options.mode == Mode::Enforce && policy.tenant.waf.refuse_unreadable;
+        self.lowered = policy.tenant.waf.mode == WafMode::Block && judges.mode != WafMode::Block;
         refuse(&verdict, RefusalCode::WafBlocked)
     }
 

@@ -14,11 +14,12 @@ use weir_decide::path;
 use weir_decide::pipeline::{self, Moment, Observer};
 use weir_decide::refuse::Refusal;
 use weir_decide::screen::Screening;
+use weir_decide::switch::Switched;
 use weir_decide::view::{ConnectionView, RequestView};
 use weir_geoip::Place;
 use weir_h1::{Limits, RequestError};
 use weir_rules::RuleMatch;
-use weir_schema::config::checked::Route;
+use weir_schema::config::checked::{Route, WafMode};
 use weir_schema::telemetry::record::Protocol;
 
 use crate::clock;
@@ -135,6 +136,12 @@ impl Observer<Arc<TenantLive>> for Trail {
         self.note("admit", json!({"limits": limits}));
     }
 
+    fn switched(&mut self, mode: WafMode, switched: &Switched) {
+        let found =
+            json!({"mode": mode, "mode_max": switched.mode_max, "rules_off": switched.rules_off.as_deref()});
+        self.note("switch", found);
+    }
+
     fn routed(&mut self, _tenant: &Arc<TenantLive>, _at: usize, route: &Route) {
         self.note("route", json!({"route": route.id, "pool": route.pool}));
     }
@@ -249,7 +256,8 @@ fn decide(
         clock_unix_ms: clock::unix_ms,
         request_id: u128::from(random::next()),
     };
-    let edge = live.edge(shared, false);
+    let switches = shared.switches.now();
+    let edge = live.edge(shared, switches.as_ref().map(|switches| &***switches), false);
     let routed = pipeline::decide(&edge, connection, view, &moment, screening, trail)?;
     let tenant = Arc::clone(routed.tenant());
     let pool = tenant.pool(routed.route_at()).map(|pool| upstream(pool));

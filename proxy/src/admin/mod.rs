@@ -1,6 +1,7 @@
 //! The proxy's own admin endpoint, on its own listener and runtime.
 
 mod explain;
+mod waf;
 
 use std::sync::Arc;
 
@@ -76,6 +77,7 @@ fn router(process: Arc<Process>) -> Router {
             post(reload).layer(DefaultBodyLimit::max(DOCUMENT_BYTES_MAX)),
         )
         .route("/explain", post(explained))
+        .route("/waf", get(waf::status).post(waf::change))
         .route("/drain", post(drain))
         .route("/upgrade", post(upgrade))
         .with_state(process)

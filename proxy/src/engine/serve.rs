@@ -151,7 +151,9 @@ impl<D: Downstream> Serving<'_, D> {
         let fields = self.request.fields();
         let view = self.request.view(&fields);
         let moment = self.tally.moment();
-        let edge = self.live.edge(&self.info.shared, true);
+        let switches = self.info.shared.switches.now();
+        let switches = switches.as_ref().map(|switches| &***switches);
+        let edge = self.live.edge(&self.info.shared, switches, true);
         let (screening, tally) = (&mut self.screening, &mut self.tally);
         pipeline::decide(&edge, &self.info.view(), &view, &moment, screening, tally).map_err(Stop::Refuse)
     }

@@ -1,11 +1,14 @@
 //! What a tenant changes of its rule set, from the document's keys to an [`Overlay`] on the shared set.
 
+use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use weir_rules::{Diagnostic, Overlay, RuleChoice};
-use weir_schema::config::checked::{ExcludedRules, Tenant, WafPolicy};
+use weir_schema::config::checked::{ExcludedRules, Tenant, WafPolicy, WafSwitches};
+use weir_schema::ids::TenantId;
 
-use super::{CompileError, sources};
+use super::{CompileError, TenantLive, sources};
 
 /// Most warnings that a version keeps; a document with more has them all for one reason.
 const WARNINGS_MAX: usize = 1000;
@@ -61,6 +64,20 @@ pub(super) fn warn(tenant: &Tenant, found: &[Diagnostic], warnings: &mut Vec<Str
         };
         if warnings.len() < WARNINGS_MAX {
             warnings.push(format!("tenant {}: {text}{note}", tenant.id));
+        }
+    }
+}
+
+/// Says which rules the document switches off that no tenant has.
+pub(super) fn warn_of_switches(
+    switches: &WafSwitches,
+    tenants: &HashMap<TenantId, Arc<TenantLive>>,
+    warnings: &mut Vec<String>,
+) {
+    for id in &switches.rules_off {
+        let mut sets = tenants.values().filter_map(|live| live.policy.rules.as_ref());
+        if !sets.any(|rules| rules.has_rule(*id)) && warnings.len() < WARNINGS_MAX {
+            warnings.push(format!("waf.rules_off: no tenant has a rule {id}"));
         }
     }
 }

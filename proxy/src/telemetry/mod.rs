@@ -16,10 +16,11 @@ use smallvec::SmallVec;
 use weir_decide::limit::{Admission, Check, limit_field};
 use weir_decide::pipeline::{Moment, Observer};
 use weir_decide::refuse::Refusal;
+use weir_decide::switch::Switched;
 use weir_geoip::Place;
 use weir_rules::Report;
 use weir_schema::codes::RefusalCode;
-use weir_schema::config::checked::Route;
+use weir_schema::config::checked::{Route, WafMode};
 use weir_schema::telemetry::record::{Outcome, RequestRecord, Timings};
 
 use crate::clock;
@@ -55,6 +56,8 @@ pub(crate) struct Tally<'a> {
     screening_since: Option<Instant>,
     rules: SmallVec<[u64; 8]>,
     score: u32,
+    /// The mode that counted, where a switch changes what the document says.
+    switched: Option<(WafMode, Switched)>,
     /// Of a request on which rules found something.
     report: Option<Box<Report>>,
 }
@@ -120,6 +123,7 @@ impl<'a> Tally<'a> {
             screening_since: None,
             rules: SmallVec::new(),
             score: 0,
+            switched: None,
             report: None,
             info,
             live,
@@ -250,6 +254,7 @@ impl<'a> Tally<'a> {
                     record: &record,
                     report,
                     tenant,
+                    switched: self.switched.as_ref(),
                 };
                 shared.audit.write(log, &audited);
             }
@@ -277,6 +282,10 @@ impl Observer<Arc<TenantLive>> for Tally<'_> {
             policy: Arc::clone(policy),
             state,
         });
+    }
+
+    fn switched(&mut self, mode: WafMode, switched: &Switched) {
+        self.switched = Some((mode, switched.clone()));
     }
 
     fn screening(&mut self) {

@@ -59,6 +59,7 @@ pub(crate) struct Metrics {
     pub(crate) last_reload: Gauge,
     pub(crate) held_bytes: IntGauge,
     pub(crate) log_dropped: IntCounter,
+    pub(crate) waf_switches: IntGaugeVec,
     /// Requests that no tenant owns.
     pub(crate) unknown_tenant: TenantMetrics,
 }
@@ -133,6 +134,10 @@ impl Metrics {
             reloads: register!(counter(&names::CONFIG_RELOADS)?),
             last_reload: register!(Gauge::with_opts(opts(&names::CONFIG_LAST_RELOAD))?),
             held_bytes: register!(IntGauge::with_opts(opts(&names::INSPECTION_BUFFER_BYTES))?),
+            waf_switches: register!(IntGaugeVec::new(
+                opts(&names::WAF_SWITCHES),
+                names::WAF_SWITCHES.labels
+            )?),
             log_dropped: register!(IntCounter::with_opts(opts(&names::ACCESS_LOG_DROPPED))?),
             registry,
             requests,

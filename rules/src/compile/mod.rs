@@ -5,6 +5,7 @@ mod fold;
 mod foreign;
 mod lint;
 mod macros;
+mod off;
 mod overlay;
 mod persist;
 mod plan;
@@ -19,6 +20,7 @@ use regex_automata::meta::Regex;
 
 use fold::{Surroundings, fold};
 pub(crate) use macros::{Macro, Part};
+pub(crate) use off::Off;
 pub use overlay::{Overlay, RuleChoice};
 pub(crate) use plan::Plan;
 pub(crate) use tables::{PhaseTable, SourceGroup};
@@ -90,6 +92,8 @@ pub struct RuleSet {
 #[derive(Debug)]
 pub(crate) struct Program {
     pub(crate) rules: Vec<Rule>,
+    /// Ids, in order, with the rule's place in `rules`.
+    pub(crate) by_id: Vec<(u64, usize)>,
     /// The way through the rules of each phase.
     pub(crate) phases: [PhaseTable; 5],
     /// For the operators of the request phases, and of the response phases.

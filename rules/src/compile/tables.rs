@@ -112,8 +112,11 @@ pub(super) fn build(builder: Builder<'_>, phases: [Vec<Step>; 5]) -> (Program, V
             })
         })
         .collect::<Vec<[Bits; PROGRAMS]>>();
+    let mut by_id: Vec<(u64, usize)> = rules.iter().enumerate().map(|(at, rule)| (rule.id, at)).collect();
+    by_id.sort_unstable();
     let program = Program {
         rules,
+        by_id,
         phases,
         filters,
         vars_made: made(),

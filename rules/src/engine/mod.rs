@@ -57,6 +57,8 @@ pub struct Options {
     pub rule_clock: Option<fn() -> u64>,
     /// What rules remember between requests; without it they remember until the transaction ends.
     pub collections: Option<Arc<Collections>>,
+    /// Ids of rules that do not run, in any program of the set; those that the set does not have are ignored.
+    pub rules_off: Option<Arc<[u64]>>,
 }
 
 impl Default for Options {
@@ -70,6 +72,7 @@ impl Default for Options {
             plain: false,
             rule_clock: None,
             collections: None,
+            rules_off: None,
         }
     }
 }
@@ -248,7 +251,7 @@ pub struct Transaction {
     budget: u64,
     /// Hits kept in the matches' `others`.
     others: usize,
-    /// Rules that `ctl` has switched off, and targets of rules.
+    /// Rules that `ctl` or the caller has switched off, and targets of rules.
     removed: [Bits; PROGRAMS],
     excluded: Vec<([Bits; PROGRAMS], Arc<Target>)>,
     pub(crate) processor: Option<String>,

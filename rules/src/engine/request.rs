@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Connection, Field, Mode, Options, RequestLine, Transaction, Verdict};
 use crate::bodies;
-use crate::compile::{EngineMode, RuleSet};
+use crate::compile::{EngineMode, Off, RuleSet};
 use crate::engine::store::{Entry, Store, ZERO};
 use crate::transformations::{base64_decode_onto, path_decode_onto, url_decode_onto};
 use crate::variables::Var;
@@ -32,6 +32,12 @@ impl Transaction {
         };
         let (body_access, response_access) = (rules.settings.request_body, rules.settings.response_body);
         let (audit, xml_args) = (rules.settings.audit, rules.settings.xml_args);
+        let off = options.rules_off.as_deref().unwrap_or_default();
+        let off = if off.is_empty() {
+            Off::default()
+        } else {
+            rules.off(off)
+        };
         Self {
             rules,
             store,
@@ -39,7 +45,7 @@ impl Transaction {
             unique_id: options.unique_id,
             now_unix_ms: options.now_unix_ms,
             clock_unix_ms: options.clock_unix_ms,
-            plain: options.plain,
+            plain: options.plain || off.plain,
             rule_clock: options.rule_clock,
             rule_ns: Vec::new(),
             collections: options.collections.clone(),
@@ -58,7 +64,7 @@ impl Transaction {
             decision: None,
             budget: options.budget,
             others: 0,
-            removed: Default::default(),
+            removed: off.rules,
             excluded: Vec::new(),
             processor: None,
             xml_args,

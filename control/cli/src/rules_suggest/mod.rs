@@ -1,7 +1,8 @@
-//! `weir rules suggest`: exclusions proposed from audit events, as lines or as a diff. A proposal takes one field away from one
+//! `weir rules suggest`: exclusions proposed from audit events, as lines, as a diff or as keys of the document. A proposal takes one field away from one
 //! rule, never a rule as a whole, and says what it rests on; what is not proposed says why.
 
 mod diff;
+mod document;
 mod evidence;
 mod judge;
 
@@ -33,6 +34,9 @@ pub(crate) struct Suggest {
     /// The tenant's rule file: print a diff that adds the proposals to it. A file that does not exist is made by it.
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
+    /// What proposals are written as.
+    #[arg(long, value_enum, default_value_t = Format::Seclang)]
+    format: Format,
     /// Events to read.
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     events_max: usize,
@@ -41,6 +45,15 @@ pub(crate) struct Suggest {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// What proposals are written as.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// Lines of a rule file.
+    Seclang,
+    /// Keys of the document: `waf.exclusions` of each tenant.
+    Document,
 }
 
 /// What was found.
@@ -55,6 +68,11 @@ struct Suggestions {
 /// Reads and prints. The exit code is 0 also when nothing is proposed.
 pub(crate) fn run(args: &Suggest, as_json: bool) -> ExitCode {
     let as_json = as_json || args.json;
+    if args.format == Format::Document && args.against.is_some() {
+        let message =
+            "--against is a rule file and goes with --format seclang; the document's keys are added by hand";
+        return fail(USAGE, message, as_json);
+    }
     let evidence = match read(args) {
         Ok(evidence) => evidence,
         Err(error) => return fail(SYSTEM, &error, as_json),
@@ -94,7 +112,12 @@ pub(crate) fn run(args: &Suggest, as_json: bool) -> ExitCode {
     if as_json {
         return print(&as_value(&evidence, &found, diff.as_deref(), already).to_string());
     }
-    print(&as_text(&evidence, &found, diff.as_deref(), already))
+    let lines = match args.format {
+        Format::Seclang => lines(&found.proposed),
+        Format::Document => document::lines(&found.proposed),
+    };
+    let proposals = diff.unwrap_or_else(|| lines.join("\n"));
+    print(&as_text(&evidence, &found, &proposals, already))
 }
 
 fn read(args: &Suggest) -> Result<Evidence, String> {
@@ -198,7 +221,7 @@ fn lines(proposed: &[(Pair, Seen)]) -> Vec<String> {
     lines
 }
 
-fn as_text(evidence: &Evidence, found: &Suggestions, diff: Option<&str>, already: usize) -> String {
+fn as_text(evidence: &Evidence, found: &Suggestions, proposals: &str, already: usize) -> String {
     let mut text = format!(
         "# {} events, {} proposals; with all of them {} of {} requests that would have been blocked have no match left\n",
         evidence.events(),
@@ -229,10 +252,7 @@ fn as_text(evidence: &Evidence, found: &Suggestions, diff: Option<&str>, already
     if more > 0 {
         text.push_str(&format!("# not proposed: {more} more, see --output json\n"));
     }
-    match diff {
-        Some(diff) => text.push_str(diff),
-        None => text.push_str(&lines(&found.proposed).join("\n")),
-    }
+    text.push_str(proposals);
     text
 }
 
@@ -272,6 +292,7 @@ fn as_value(evidence: &Evidence, found: &Suggestions, diff: Option<&str>, alread
         "without_a_match_then": found.cleared,
         "in_the_file_already": already,
         "proposed": proposed.collect::<Vec<_>>(),
+        "document": document::exclusions(&found.proposed),
         "not_proposed": doubted.collect::<Vec<_>>(),
         "diff": diff,
     })

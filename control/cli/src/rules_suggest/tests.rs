@@ -149,7 +149,7 @@ fn a_text_from_an_event_cannot_add_a_line_to_a_rule_file() {
     let thresholds = Command::try_parse_from(["weir"]).unwrap().thresholds;
     let found = suggestions(&evidence, &thresholds);
     assert_eq!((found.refused, found.cleared), (20, 20));
-    let text = as_text(&evidence, &found, None, 0);
+    let text = as_text(&evidence, &found, &lines(&found.proposed).join("\n"), 0);
     let active: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!(
         active,
@@ -189,4 +189,51 @@ fn lines_that_are_no_events_are_counted() {
     );
     evidence.read(text.as_bytes(), None, 1000).unwrap();
     assert_eq!((evidence.events(), evidence.strange), (1, 2));
+}
+
+#[test]
+fn the_form_for_the_document_is_a_part_of_one() {
+    let matched = [
+        found(941_100, "ARGS:comment", "attack-xss"),
+        found(941_100, "ARGS:body[text]", "attack-xss"),
+        found(941_160, "ARGS:comment", "attack-xss"),
+    ];
+    let mut evidence = Evidence::default();
+    let events = many(20, 5, &matched);
+    evidence.read(events.as_bytes(), None, 1000).unwrap();
+    let thresholds = Command::try_parse_from(["weir"]).unwrap().thresholds;
+    let found = suggestions(&evidence, &thresholds);
+    let part = document::lines(&found.proposed).join("\n");
+    let text = format!(
+        "version: 1\npools: [{{id: app, endpoints: [\"127.0.0.1:9\"]}}]\n{}\n",
+        part.replace(
+            "  - id: \"shop\"\n",
+            "  - id: shop\n    hosts: [shop.test]\n    routes: [{id: all, pool: app}]\n"
+        )
+    );
+    let document = weir_schema::config::Document {
+        name: "part".to_owned(),
+        base: PathBuf::from("."),
+        text,
+    };
+    let config = weir_schema::config::check(&document).unwrap();
+    let exclusions = &config.tenants[0].waf.exclusions;
+    let targets: Vec<&[String]> = exclusions.iter().map(|one| one.targets.as_slice()).collect();
+    assert_eq!(
+        targets,
+        [&["ARGS:body[text]", "ARGS:comment"][..], &["ARGS:comment"][..]]
+    );
+    assert!(
+        exclusions[0]
+            .note
+            .as_deref()
+            .unwrap()
+            .contains("20 requests by 5 clients")
+    );
+    let listed = document::exclusions(&found.proposed);
+    assert_eq!(listed[0]["exclusions"][1]["id"], 941_160);
+    assert!(
+        part.contains("# 941160 on ARGS:comment: m?SecRuleEngine Off"),
+        "{part}"
+    );
 }

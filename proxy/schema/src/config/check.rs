@@ -131,6 +131,7 @@ fn build(raw: &RawConfig, scope: &mut Scope<'_>) -> Option<CheckedConfig> {
         geo,
         limits: edge::limits(&raw.limits),
         pools: pools.into_iter().map(Arc::new).collect(),
+        waf: edge::waf(&raw.waf),
         rule_sets,
         tenants: tenants.into_iter().map(Arc::new).collect(),
         quarantine_tenants: raw.tenant_errors == TenantErrors::Quarantine,

@@ -39,6 +39,8 @@ pub struct CheckedConfig {
     pub limits: GlobalLimits,
     /// Where requests can go.
     pub pools: Vec<Arc<Pool>>,
+    /// What is taken from the WAF of all tenants.
+    pub waf: WafSwitches,
     /// Named sets of SecLang files.
     pub rule_sets: Vec<RuleSet>,
     /// Whom requests belong to.
@@ -230,6 +232,15 @@ pub struct GlobalLimits {
     pub table_keys: u32,
     /// Send `RateLimit` and `RateLimit-Policy` with every answer (else only with 429).
     pub headers_always: bool,
+}
+
+/// What is taken from the WAF of all tenants.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WafSwitches {
+    /// The most that a verdict does; `block` takes nothing.
+    pub mode_max: WafMode,
+    /// Ids of rules that do not run.
+    pub rules_off: Vec<u64>,
 }
 
 /// A token bucket.

@@ -63,6 +63,7 @@ pub fn diff(old: &CheckedConfig, new: &CheckedConfig) -> Diff {
     diff.section("trust", &old.trust, &new.trust);
     diff.section("geo", &old.geo, &new.geo);
     diff.section("limits", &old.limits, &new.limits);
+    diff.section("waf", &old.waf, &new.waf);
     diff.section("observability", &old.observability, &new.observability);
     diff.section(
         "quarantine_tenants",

@@ -90,6 +90,9 @@ pub struct RawConfig {
     #[serde(default)]
     #[schemars(length(max = 100_000))]
     pub pools: List<RawPool>,
+    /// What is taken from the WAF of all tenants, for when a rule does harm.
+    #[serde(default)]
+    pub waf: RawWafSwitches,
     /// Named sets of SecLang files. `baseline` is always there.
     #[serde(default)]
     #[schemars(length(max = 1000))]

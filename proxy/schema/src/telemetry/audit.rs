@@ -41,8 +41,11 @@ pub struct AuditEvent<'a> {
     pub query: Option<Cow<'a, str>>,
     /// Status sent; 0 when the client left before one.
     pub status: u16,
-    /// The tenant's mode.
+    /// The mode that counted: the tenant's, or a kill switch's.
     pub mode: AuditMode,
+    /// What kill switches changed for this request; absent when none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub switched: Option<AuditSwitched>,
     /// What came of the matches.
     pub verdict: AuditVerdict,
     /// The rule that refused or would have; 0 for a used-up work budget.
@@ -76,6 +79,17 @@ pub struct AuditEvent<'a> {
     pub waf_us: u64,
     /// This event stands for so many of its kind; 1 for refusals.
     pub sample: u32,
+}
+
+/// What kill switches changed for a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditSwitched {
+    /// The tenant's document says another mode.
+    pub mode: bool,
+    /// Rules that did not run, at most 32.
+    pub rules_off: Vec<u64>,
+    /// Further ones that are left out.
+    pub rules_off_dropped: u32,
 }
 
 /// A rule that matched.

@@ -64,6 +64,7 @@ metrics! {
     WAF_BUDGET_EXCEEDED = Counter "weir_waf_budget_exceeded_total" ["tenant"] "Requests whose inspection ended because the work budget was used up.";
     WAF_MATCHES = Counter "weir_waf_matches_total" ["rule"] "Rules that matched, by rule id; ids beyond the bound count as other.";
     WAF_SECONDS = Counter "weir_waf_seconds_total" ["tenant"] "CPU time of requests in the rule engine.";
+    WAF_SWITCHES = Gauge "weir_waf_switches" ["kind"] "Kill switches of the WAF that are set, at the admin endpoint or in the document, by what they are about: all, tenant, rule (in all tenants), tenant_rule.";
     WAF_VERDICTS = Counter "weir_waf_verdicts_total" ["tenant", "verdict"] "Requests on which rules matched, by what came of it: blocked, would_block (only recorded), passed.";
 }
 

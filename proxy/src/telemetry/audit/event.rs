@@ -3,9 +3,12 @@
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
 
+use weir_decide::switch::Switched;
 use weir_rules::{Report, RuleMatch};
 use weir_schema::config::checked::{AuditLog, AuditValues, WafMode};
-use weir_schema::telemetry::audit::{AuditEvent, AuditMatch, AuditMode, AuditTarget, AuditVerdict};
+use weir_schema::telemetry::audit::{
+    AuditEvent, AuditMatch, AuditMode, AuditSwitched, AuditTarget, AuditVerdict,
+};
 
 use super::{Audited, redact, verdict};
 use crate::clock;
@@ -21,6 +24,8 @@ const LOGDATA_BYTES_MAX: usize = 512;
 const TAG_BYTES_MAX: usize = 64;
 /// Tags of one rule.
 const TAGS_MAX: usize = 16;
+/// Rules that a switch has taken out.
+const RULES_OFF_MAX: usize = 32;
 /// Names of SecLang's severities, 0 to 7.
 const SEVERITIES: [&str; 8] = [
     "emergency",
@@ -44,6 +49,7 @@ pub(super) fn event<'a>(
         record,
         report,
         tenant,
+        switched,
     } = *audited;
     let verdict = verdict(report);
     let (path, query) = target(log, record.target);
@@ -71,10 +77,11 @@ pub(super) fn event<'a>(
         path,
         query,
         status: record.status,
-        mode: match tenant.tenant.waf.mode {
+        mode: match switched.map_or(tenant.tenant.waf.mode, |(mode, _)| *mode) {
             WafMode::Block => AuditMode::Block,
             WafMode::Detect | WafMode::Off => AuditMode::Detect,
         },
+        switched: switched.map(|(mode, switched)| changed(*mode != tenant.tenant.waf.mode, switched)),
         verdict,
         blocked_by: report.decision.map(|decision| decision.rule),
         blocked_in_phase: report.decision.map(|decision| decision.phase),
@@ -93,6 +100,17 @@ pub(super) fn event<'a>(
             AuditVerdict::Blocked => 1,
             AuditVerdict::Passed | AuditVerdict::WouldBlock => log.sample.get(),
         },
+    }
+}
+
+/// What switches changed.
+fn changed(mode: bool, switched: &Switched) -> AuditSwitched {
+    let off = switched.rules_off.as_deref().unwrap_or_default();
+    let rules_off: Vec<u64> = off.iter().copied().take(RULES_OFF_MAX).collect();
+    AuditSwitched {
+        mode,
+        rules_off_dropped: u32::try_from(off.len() - rules_off.len()).unwrap_or(u32::MAX),
+        rules_off,
     }
 }
 

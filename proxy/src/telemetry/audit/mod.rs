@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use prometheus::{IntCounter, IntCounterVec};
 use weir_decide::policy::TenantPolicy;
+use weir_decide::switch::Switched;
 use weir_rules::{Audit, Report};
-use weir_schema::config::checked::{AuditLog, LogSink};
+use weir_schema::config::checked::{AuditLog, LogSink, WafMode};
 use weir_schema::telemetry::audit::AuditVerdict;
 use weir_schema::telemetry::record::RequestRecord;
 
@@ -37,6 +38,8 @@ pub(crate) struct Audited<'a> {
     pub(crate) record: &'a RequestRecord<'a>,
     pub(crate) report: &'a Report,
     pub(crate) tenant: &'a TenantPolicy,
+    /// The mode that counted, where a switch changes what the document says.
+    pub(crate) switched: Option<&'a (WafMode, Switched)>,
 }
 
 /// What came of the matches.

@@ -227,6 +227,13 @@ pub(super) fn limits(raw: &RawGlobalLimits) -> GlobalLimits {
     }
 }
 
+pub(super) fn waf(raw: &RawWafSwitches) -> WafSwitches {
+    WafSwitches {
+        mode_max: raw.mode_max.map_or(WafMode::Block, super::tenant::waf_mode),
+        rules_off: raw.rules_off.iter().map(|(_, id)| *id).collect(),
+    }
+}
+
 pub(super) fn observability(raw: &RawObservability, scope: &mut Scope<'_>) -> Observability {
     let access_log = raw.access_log.as_ref().and_then(|log| access_log(log, scope));
     let audit_log = raw.audit_log.as_ref().and_then(|log| audit_log(log, scope));

@@ -164,11 +164,7 @@ impl Policies {
 
     fn waf(&self) -> Option<WafPolicy> {
         Some(WafPolicy {
-            mode: match self.mode {
-                None | Some(RawWafMode::Block) => WafMode::Block,
-                Some(RawWafMode::Detect) => WafMode::Detect,
-                Some(RawWafMode::Off) => WafMode::Off,
-            },
+            mode: self.mode.map_or(WafMode::Block, waf_mode),
             rule_set: self.rule_set.clone().or_else(|| RuleSetId::new("baseline"))?,
             rules: self.rules.clone().unwrap_or_default(),
             rules_before: self.rules_before.clone().unwrap_or_default(),
@@ -621,4 +617,12 @@ fn route_path(raw: &RawRoute, at: &At<'_>, scope: &mut Scope<'_>) -> Option<Path
     checked
         .map_err(|(message, hint)| scope.invalid(&at.key(key), message, hint))
         .ok()
+}
+
+pub(super) fn waf_mode(raw: RawWafMode) -> WafMode {
+    match raw {
+        RawWafMode::Block => WafMode::Block,
+        RawWafMode::Detect => WafMode::Detect,
+        RawWafMode::Off => WafMode::Off,
+    }
 }

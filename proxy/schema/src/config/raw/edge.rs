@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{List, RawRate};
+use super::{List, RawRate, RawWafMode};
 
 /// A socket to accept on.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -342,6 +342,19 @@ impl Default for RawGlobalLimits {
             headers_always: true,
         }
     }
+}
+
+/// What is taken from the WAF of all tenants. The same can be switched while the proxy runs: `weir waf`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawWafSwitches {
+    /// The most that a verdict does in any tenant: `detect` lets nothing be refused, `off` looks at nothing. Without this key
+    /// each tenant's own `waf.mode` counts alone.
+    pub mode_max: Option<RawWafMode>,
+    /// Ids of rules that do not run, in no tenant's rules.
+    #[serde(default)]
+    #[schemars(length(max = 1000), inner(range(min = 1, max = 9_007_199_254_740_991_u64)))]
+    pub rules_off: List<u64>,
 }
 
 /// Logs and metrics.
