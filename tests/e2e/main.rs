@@ -35,6 +35,7 @@ mod tour;
 mod upgrade;
 mod upstream;
 mod waf;
+mod waf_response;
 mod waf_unreadable;
 
 mod site;
