@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use serde_json::json;
 use weir_tests::config::Config;
-use weir_tests::h2_origin::{self, H2Origin};
-use weir_tests::h2raw::*;
 use weir_tests::origin::{Answer, Origin};
 use weir_tests::wait::wait_for;
 use weir_tests::weir::Weir;
@@ -72,7 +70,10 @@ fn streams_and_types_that_rules_do_not_name_reach_the_client_before_they_end() {
             client.send(get("/?type=text/plain")).unwrap();
             assert_eq!(client.drain_for(PATIENCE), b"");
             let response = client.deadline(PAUSE + PATIENCE).response().unwrap();
-            assert_eq!((response.status, response.code().as_str()), (502, "waf_response_blocked"));
+            assert_eq!(
+                (response.status, response.code().as_str()),
+                (502, "waf_response_blocked")
+            );
         });
     });
 }
@@ -96,21 +97,6 @@ fn an_upgrade_is_not_held() {
 }
 
 #[test]
-fn a_grpc_call_whose_ends_take_turns_is_not_held() {
-    let origin = H2Origin::answering(|_| h2_origin::Answer::Echo(http::HeaderMap::new()));
-    let weir = with_rules(origin.address(), RULES, |config| config.set("/pools/0/protocol", "h2"));
-    let mut client = H2Raw::connect(weir.address("web"), &[]);
-    let fields = [("user-agent", "e2e"), ("accept", "*/*"), ("content-type", "application/grpc")];
-    client.send(frame(HEADERS, END_HEADERS, 1, &request("POST", "/", &fields)));
-    // The request is judged when it ends, so its end comes first; the answer then comes as it is sent.
-    client.send(frame(DATA, END_STREAM, 1, b"message"));
-    let echo = client
-        .wait(|frame| frame.kind == DATA || frame.kind == RST_STREAM)
-        .unwrap();
-    assert_eq!((echo.kind, echo.payload), (DATA, b"message".to_vec()));
-}
-
-#[test]
 fn of_a_long_body_the_start_is_judged_and_the_rest_passes() {
     let origin = Origin::answering(|seen| {
         let padding = "x".repeat(10_000);
@@ -123,7 +109,10 @@ fn of_a_long_body_the_start_is_judged_and_the_rest_passes() {
         config.set("/tenants/0/waf/response_bytes_max", 1000)
     });
     let response = weir.client().roundtrip(get("/start"));
-    assert_eq!((response.status, response.code().as_str()), (502, "waf_response_blocked"));
+    assert_eq!(
+        (response.status, response.code().as_str()),
+        (502, "waf_response_blocked")
+    );
     let response = weir.client().roundtrip(get("/end"));
     assert_eq!((response.status, response.body.len()), (200, 10_014));
 }
@@ -133,7 +122,8 @@ fn rules_see_that_they_judge_a_part_only() {
     let rules = "SecResponseBodyAccess On\nSecResponseBodyMimeType text/plain\n\
         SecRule INBOUND_DATA_ERROR \"@eq 1\" \"id:1000003,phase:2,deny,status:403\"\n\
         SecRule OUTBOUND_DATA_ERROR \"@eq 1\" \"id:1000004,phase:4,deny,status:403\"\n";
-    let origin = Origin::answering(|seen| Answer::text(&"x".repeat(if seen.target == "/long" { 2000 } else { 500 })));
+    let origin =
+        Origin::answering(|seen| Answer::text(&"x".repeat(if seen.target == "/long" { 2000 } else { 500 })));
     let weir = with_rules(origin.address(), rules, |config| {
         config
             .set("/tenants/0/waf/body_bytes_max", 1000)
@@ -181,5 +171,8 @@ fn what_rules_remember_is_on_the_metrics() {
     assert!((300.0..3000.0).contains(&bytes), "{bytes}");
     assert_eq!(weir.metric("weir_waf_collection_evicted_total"), 0.0);
     let text = weir.admin_get("/metrics").text();
-    assert!(text.contains("# TYPE weir_waf_collection_evicted_total counter"), "{text}");
+    assert!(
+        text.contains("# TYPE weir_waf_collection_evicted_total counter"),
+        "{text}"
+    );
 }
