@@ -19,7 +19,7 @@ use weir_decide::retry::Budget;
 use weir_decide::route::RouteTable;
 use weir_decide::switch::WafSwitches;
 use weir_geoip::Database;
-use weir_rules::{Diagnostic, Disk, Overlay, RuleSet, Source};
+use weir_rules::{Collections, Diagnostic, Disk, Overlay, RuleSet, Source};
 use weir_schema::config::checked::{
     AccessLog, AuditLog, CheckedConfig, KeySource, Pool, RuleSetSource, Tenant, WafMode,
 };
@@ -484,7 +484,8 @@ impl Build<'_> {
         Arc::new(TenantLive {
             policy: TenantPolicy {
                 rules,
-                collections: collections.unwrap_or_default(),
+                collections: collections
+                    .unwrap_or_else(|| Collections::in_pool(&self.metrics.rules.collections)),
                 routes: RouteTable::build(&tenant.routes),
                 limits: TenantLimits::new(tenant, global.map(Arc::clone)),
                 in_flight: in_flight.unwrap_or_else(|| Arc::new(InFlight::default())),

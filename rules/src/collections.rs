@@ -3,12 +3,14 @@
 //! One store per tenant, beside its compiled rules, so that a reload keeps it. Every operation is one step under the lock
 //! of a shard: increments of several threads all count, and a rule reads what is true at that moment. Bounded: records
 //! that nothing was written to for [`RECORD_MS`] are over, and where the bytes run out the record that was written to
-//! longest ago goes first.
+//! longest ago goes first. The stores of a process share a [`CollectionsPool`], which bounds all of them together.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use pool::CollectionsPool;
 
 use crate::operators::integer;
 use crate::variables::Var;
@@ -28,6 +30,8 @@ const VALUE_MAX: usize = 256;
 /// Milliseconds after the last write when a record is over (ModSecurity's default of `SecCollectionTimeout`).
 const RECORD_MS: u64 = 3_600_000;
 
+mod pool;
+
 /// Which record of which collection.
 type Key = (Var, Arc<[u8]>);
 
@@ -36,8 +40,11 @@ type Key = (Var, Arc<[u8]>);
 pub struct Collections {
     hasher: RandomState,
     shards: [Mutex<Shard>; SHARDS],
+    records: AtomicUsize,
+    bytes: AtomicUsize,
     evicted: AtomicU64,
     refused: AtomicU64,
+    pool: Option<Arc<CollectionsPool>>,
 }
 
 /// How full a store is and what it could not keep.
@@ -98,25 +105,48 @@ impl Default for Collections {
         Self {
             hasher: RandomState::new(),
             shards: Default::default(),
+            records: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
             evicted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            pool: None,
         }
     }
 }
 
+impl Drop for Collections {
+    fn drop(&mut self) {
+        if let Some(pool) = &self.pool {
+            let (records, bytes) = (*self.records.get_mut(), *self.bytes.get_mut());
+            pool.changed(Size::default(), Size { records, bytes });
+        }
+    }
+}
+
+/// What a store, or a part of one, takes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    records: usize,
+    bytes: usize,
+}
+
 impl Collections {
+    /// A store whose bytes count in a pool.
+    #[must_use]
+    pub fn in_pool(pool: &Arc<CollectionsPool>) -> Arc<Self> {
+        let mut store = Self::default();
+        store.pool = Some(Arc::clone(pool));
+        let store = Arc::new(store);
+        pool.join(&store);
+        store
+    }
+
     /// How full the store is.
     #[must_use]
     pub fn usage(&self) -> CollectionsUse {
-        let (mut records, mut bytes) = (0, 0);
-        for shard in &self.shards {
-            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            records += shard.records.len();
-            bytes += shard.bytes;
-        }
         CollectionsUse {
-            records,
-            bytes,
+            records: self.records.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
             evicted: self.evicted.load(Ordering::Relaxed),
             refused: self.refused.load(Ordering::Relaxed),
         }
@@ -143,12 +173,38 @@ impl Collections {
         let fits = !matches!(write, Write::Set(value) if value.len() > VALUE_MAX);
         let key = (var, Arc::clone(key));
         let mut shard = self.shard(&key);
+        let before = shard.usage();
         let kept = fits && name.len() <= NAME_MAX && shard.write(&key, name, write, now_ms);
         if !kept {
             self.refused.fetch_add(1, Ordering::Relaxed);
         }
-        let evicted = shard.shrink(now_ms);
+        let evicted = shard.shrink(now_ms, BYTES_MAX / SHARDS);
+        self.account(before, shard.usage(), evicted);
+        drop(shard);
+        if let Some(pool) = &self.pool {
+            pool.relieve(now_ms);
+        }
+    }
+
+    /// Counts what changed in a shard, whose lock is held: so no counter is ever below what was counted before.
+    fn account(&self, before: Size, after: Size, evicted: u64) {
+        add(&self.records, after.records, before.records);
+        add(&self.bytes, after.bytes, before.bytes);
         self.evicted.fetch_add(evicted, Ordering::Relaxed);
+        if let Some(pool) = &self.pool {
+            pool.changed(after, before);
+            pool.evicted(evicted);
+        }
+    }
+
+    /// Drops the oldest eighth of every shard.
+    fn give_way(&self, now_ms: u64) {
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = shard.usage();
+            let evicted = shard.shrink(now_ms, before.bytes - before.bytes.div_ceil(8));
+            self.account(before, shard.usage(), evicted);
+        }
     }
 
     fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
@@ -159,7 +215,19 @@ impl Collections {
     }
 }
 
+/// Adds to a counter and takes off in one step.
+fn add(counter: &AtomicUsize, more: usize, less: usize) {
+    counter.fetch_add(more.wrapping_sub(less), Ordering::Relaxed);
+}
+
 impl Shard {
+    fn usage(&self) -> Size {
+        Size {
+            records: self.records.len(),
+            bytes: self.bytes,
+        }
+    }
+
     /// False when the variable has no room.
     fn write(&mut self, key: &Key, name: &[u8], write: Write<'_>, now_ms: u64) -> bool {
         if self.records.get(key).is_some_and(|record| record.is_over(now_ms)) {
@@ -200,12 +268,12 @@ impl Shard {
         }
     }
 
-    /// Drops what is over, and the oldest while there is too much; answers how many of the latter.
-    fn shrink(&mut self, now_ms: u64) -> u64 {
+    /// Drops what is over, and the oldest while there is more than `bytes_max`; answers how many of the latter.
+    fn shrink(&mut self, now_ms: u64, bytes_max: usize) -> u64 {
         let mut evicted = 0;
         while let Some((_, key)) = self.order.first_key_value() {
             let over = self.records.get(key).is_none_or(|record| record.is_over(now_ms));
-            if !over && self.bytes <= BYTES_MAX / SHARDS {
+            if !over && self.bytes <= bytes_max {
                 break;
             }
             evicted += u64::from(!over);

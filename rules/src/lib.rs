@@ -20,7 +20,7 @@ mod sources;
 mod transformations;
 mod variables;
 
-pub use collections::{Collections, CollectionsUse};
+pub use collections::{Collections, CollectionsPool, CollectionsUse};
 pub use compile::{Audit, Compiled, Overlay, RuleChoice, RuleSet, compile};
 pub use engine::{
     Connection, Decision, Field, HITS_MAX, Hit, Mode, Options, Report, RequestLine, RuleMatch, Transaction,

@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use weir_rules::{
-    Collections, Connection, Disk, Options, RequestLine, RuleSet, Source, Transaction, Verdict, compile,
+    Collections, CollectionsPool, Connection, Disk, Options, RequestLine, RuleSet, Source, Transaction,
+    Verdict, compile,
 };
 
 const COUNTER: &str = "SecAction \"id:1,phase:1,nolog,pass,initcol:ip=%{REMOTE_ADDR}\"\n\
@@ -184,4 +185,70 @@ fn what_makes_no_sense_is_refused_with_its_reason() {
         let found = compile(&[source], &Disk).unwrap_err();
         assert!(found.iter().any(|d| d.code == code), "{action}: {found:?}");
     }
+}
+
+/// Remembers a long value for as many clients.
+fn fill(rules: &Arc<RuleSet>, store: &Arc<Collections>, clients: std::ops::Range<u32>) {
+    for last in clients {
+        request(rules, store, client(last), "/", 0);
+    }
+}
+
+const LONG: &str = "SecAction \"id:1,phase:1,nolog,pass,initcol:ip=%{REMOTE_ADDR},setvar:ip.x=0123456789012345678901234567890123456789\"\n";
+
+#[test]
+fn the_stores_of_a_process_have_one_bound_and_the_largest_gives_way() {
+    const POOL_BYTES: usize = 1 << 20;
+    let rules = rules(LONG);
+    let pool = Arc::new(CollectionsPool::new(POOL_BYTES));
+    let small = Collections::in_pool(&pool);
+    fill(&rules, &small, 0..100);
+    let kept = small.usage();
+    assert_eq!(kept.records, 100);
+    let large: Vec<_> = (0..3).map(|_| Collections::in_pool(&pool)).collect();
+    for store in &large {
+        fill(&rules, store, 0..4000);
+        assert!(pool.usage().bytes <= POOL_BYTES, "{:?}", pool.usage());
+    }
+    // Who takes little keeps what it has, also while others write.
+    assert_eq!(small.usage(), kept);
+    assert!(pool.usage().evicted > 1000, "{:?}", pool.usage());
+    let sum: usize = large
+        .iter()
+        .chain([&small])
+        .map(|store| store.usage().bytes)
+        .sum();
+    assert_eq!(pool.usage().bytes, sum);
+    // Nobody has it all: each of those that wrote much has a good part.
+    for store in &large {
+        assert!(store.usage().bytes > POOL_BYTES / 8, "{:?}", store.usage());
+    }
+}
+
+#[test]
+fn a_store_that_is_gone_takes_nothing() {
+    let rules = rules(LONG);
+    let pool = Arc::new(CollectionsPool::default());
+    let store = Collections::in_pool(&pool);
+    fill(&rules, &store, 0..50);
+    assert_eq!(pool.usage().records, 50);
+    drop(store);
+    assert_eq!((pool.usage().records, pool.usage().bytes), (0, 0));
+}
+
+#[test]
+fn threads_that_fill_a_pool_together_keep_its_bound() {
+    const POOL_BYTES: usize = 256 << 10;
+    let rules = rules(LONG);
+    let pool = Arc::new(CollectionsPool::new(POOL_BYTES));
+    let stores: Vec<_> = (0..4).map(|_| Collections::in_pool(&pool)).collect();
+    std::thread::scope(|scope| {
+        for store in &stores {
+            scope.spawn(|| fill(&rules, store, 0..3000));
+        }
+    });
+    fill(&rules, &stores[0], 0..1);
+    assert!(pool.usage().bytes <= POOL_BYTES, "{:?}", pool.usage());
+    let sum: usize = stores.iter().map(|store| store.usage().bytes).sum();
+    assert_eq!(pool.usage().bytes, sum);
 }

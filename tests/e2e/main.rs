@@ -36,6 +36,7 @@ mod upgrade;
 mod upstream;
 mod waf;
 mod waf_switches;
+mod waf_response;
 mod waf_unreadable;
 
 mod site;

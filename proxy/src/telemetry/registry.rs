@@ -209,6 +209,7 @@ impl Metrics {
 
     /// The text exposition format.
     pub(crate) fn expose(&self) -> Vec<u8> {
+        self.rules.refresh();
         let mut text = Vec::new();
         // Writing to a vector fails only on a metric family without a name, which registering excludes.
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);

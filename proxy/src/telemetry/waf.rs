@@ -2,10 +2,10 @@
 //! inspection failed, touches them.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use prometheus::{IntCounterVec, Opts, Registry};
-use weir_rules::Report;
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use weir_rules::{CollectionsPool, Report};
 use weir_schema::telemetry::names::{self, Metric};
 
 use super::audit::verdict;
@@ -20,6 +20,11 @@ pub(crate) struct WafMetrics {
     verdicts: IntCounterVec,
     budget_exceeded: IntCounterVec,
     body_faults: IntCounterVec,
+    /// What rules of all tenants remember.
+    pub(crate) collections: Arc<CollectionsPool>,
+    collection_bytes: IntGauge,
+    collection_evicted: IntCounter,
+    collection_records: IntGauge,
     /// Audit events by what became of them.
     pub(crate) audit_events: IntCounterVec,
 }
@@ -35,7 +40,19 @@ impl WafMetrics {
             registry.register(Box::new(counter.clone()))?;
             Ok::<_, prometheus::Error>(counter)
         };
+        let gauge = |metric: &Metric| {
+            let gauge = IntGauge::with_opts(Opts::new(metric.name, metric.help))?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        let evicted = &names::WAF_COLLECTION_EVICTED;
+        let collection_evicted = IntCounter::with_opts(Opts::new(evicted.name, evicted.help))?;
+        registry.register(Box::new(collection_evicted.clone()))?;
         Ok(Self {
+            collections: Arc::default(),
+            collection_bytes: gauge(&names::WAF_COLLECTION_BYTES)?,
+            collection_evicted,
+            collection_records: gauge(&names::WAF_COLLECTION_RECORDS)?,
             matches: counter(&names::WAF_MATCHES)?,
             known_rules: Mutex::default(),
             verdicts: counter(&names::WAF_VERDICTS)?,
@@ -43,6 +60,16 @@ impl WafMetrics {
             body_faults: counter(&names::WAF_BODY_FAULTS)?,
             audit_events: counter(&names::AUDIT_EVENTS)?,
         })
+    }
+
+    /// Reads how full the collections are, before metrics are shown.
+    pub(crate) fn refresh(&self) {
+        let usage = self.collections.usage();
+        let number = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        self.collection_bytes.set(number(usage.bytes));
+        self.collection_records.set(number(usage.records));
+        let news = usage.evicted.saturating_sub(self.collection_evicted.get());
+        self.collection_evicted.inc_by(news);
     }
 
     /// Counts what the rules found in a request. `tenant` is the label of its metrics.

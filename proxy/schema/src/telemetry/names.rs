@@ -62,6 +62,9 @@ metrics! {
     UPSTREAM_RETRIES = Counter "weir_upstream_retries_total" ["pool"] "Tries after the first.";
     WAF_BODY_FAULTS = Counter "weir_waf_body_faults_total" ["tenant"] "Request bodies that could not be read by their type for the rules.";
     WAF_BUDGET_EXCEEDED = Counter "weir_waf_budget_exceeded_total" ["tenant"] "Requests whose inspection ended because the work budget was used up.";
+    WAF_COLLECTION_BYTES = Gauge "weir_waf_collection_bytes" [] "Bytes of what rules of all tenants remember between requests.";
+    WAF_COLLECTION_EVICTED = Counter "weir_waf_collection_evicted_total" [] "Records of persistent collections that were dropped for room before their time.";
+    WAF_COLLECTION_RECORDS = Gauge "weir_waf_collection_records" [] "Records of persistent collections, of all tenants.";
     WAF_MATCHES = Counter "weir_waf_matches_total" ["rule"] "Rules that matched, by rule id; ids beyond the bound count as other.";
     WAF_SECONDS = Counter "weir_waf_seconds_total" ["tenant"] "CPU time of requests in the rule engine.";
     WAF_SWITCHES = Gauge "weir_waf_switches" ["kind"] "Kill switches of the WAF that are set, at the admin endpoint or in the document, by what they are about: all, tenant, rule (in all tenants), tenant_rule.";
