@@ -190,7 +190,7 @@ pub(crate) fn compile(
     let mut build = Build {
         previous,
         metrics,
-        rule_sets: RuleCache::default(),
+        rule_sets: RuleCache::after(previous.map(|live| &live.rule_sets)),
         warnings: Vec::new(),
         errors: &mut errors,
         faults: Faults::default(),
