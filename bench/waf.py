@@ -62,6 +62,10 @@ def arguments(argv):
     parser.add_argument("--rounds", type=bounded(1, 50), default=3, help="interleaved rounds (default 3)")
     parser.add_argument("--seconds", type=bounded(1, 60), default=3, help="length of one load run (default 3)")
     parser.add_argument("--profile", choices=["release", "dist"], default="dist", help="cargo profile of weir for `reload` (default dist)")
+    parser.add_argument(
+        "--real-time", action="store_true",
+        help="`reload`: client, origin and worker at real-time priority, for a machine that does something else (needs root)",
+    )
     parser.add_argument("--no-build", action="store_true", help="use the binaries that are there")
     parser.add_argument("--json", metavar="FILE", help="also write the figures as JSON")
     parser.add_argument("--record", action="store_true", help="also write bench/record/DATE-waf-CASE.md")
@@ -216,7 +220,7 @@ def reload(chosen):
     if not chosen.no_build:
         install.built("weir", "weir", chosen.profile)
         install.built("weir-bench", "weir-bench-origin", "release")
-    figures, text = waf_reload.measure(chosen.profile, setup_file(chosen.crs), chosen.crs)
+    figures, text = waf_reload.measure(chosen.profile, setup_file(chosen.crs), chosen.crs, chosen.real_time)
     return figures, text, f"reload: CRS paranoia 1 blocking, one tenant, {chosen.profile} build"
 
 

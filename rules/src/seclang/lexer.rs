@@ -190,8 +190,11 @@ mod tests {
 
     use super::*;
 
-    /// Character by character: each argument with the line and column of each of its bytes, and whether the quote ends.
-    fn slow(text: &str) -> Vec<(Vec<Vec<(char, u32, u32)>>, bool)> {
+    /// Arguments with the line and column of each character, and whether the last quote ends.
+    type Words = (Vec<Vec<(char, u32, u32)>>, bool);
+
+    /// Character by character.
+    fn slow(text: &str) -> Vec<Words> {
         let mut lines: Vec<Vec<(char, u32, u32)>> = vec![Vec::new()];
         for (number, line) in (1..).zip(text.split('\n')) {
             let line = line.strip_suffix('\r').unwrap_or(line);
@@ -209,7 +212,7 @@ mod tests {
         lines.iter().map(|line| slow_words(line)).collect()
     }
 
-    fn slow_words(mut rest: &[(char, u32, u32)]) -> (Vec<Vec<(char, u32, u32)>>, bool) {
+    fn slow_words(mut rest: &[(char, u32, u32)]) -> Words {
         let mut args = Vec::new();
         while let Some((first, _, _)) = rest.first() {
             if first.is_whitespace() {
