@@ -3,6 +3,7 @@
 
     python3 bench/waf.py engine [--paranoia 1,4] [--rounds 3]     # weir rules bench beside PyPI libmodsecurity
     python3 bench/waf.py proxy [--rounds 5] [--seconds 3]         # weir beside nginx + ModSecurity, both blocking at paranoia 1
+    python3 bench/waf.py reload                                   # weir: what a reload costs, and what requests feel of it
 
 The CRS is that of --crs (default ../shared/crs). Installs what it needs (README.md).
 """
@@ -16,7 +17,7 @@ import statistics
 import subprocess
 import sys
 
-from harness import cases, install, load, machine, proxies
+from harness import cases, install, load, machine, proxies, waf_reload
 from harness.process import Failed, Process, free_port, stop_all
 from peers import bounded, record, without_nan
 
@@ -50,7 +51,7 @@ SecAuditEngine Off
 def arguments(argv):
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("case", choices=["engine", "proxy"])
+    parser.add_argument("case", choices=["engine", "proxy", "reload"])
     parser.add_argument("--crs", default=os.path.join(SHARED, "crs"), help="folder of the CRS (default ../shared/crs)")
     parser.add_argument("--requests", default=os.path.join(SHARED, "waf-requests", "requests.json"), help="requests of `engine`")
     parser.add_argument("--paranoia", default="1,4", help="paranoia levels of `engine` (default 1,4)")
@@ -60,6 +61,11 @@ def arguments(argv):
     )
     parser.add_argument("--rounds", type=bounded(1, 50), default=3, help="interleaved rounds (default 3)")
     parser.add_argument("--seconds", type=bounded(1, 60), default=3, help="length of one load run (default 3)")
+    parser.add_argument("--profile", choices=["release", "dist"], default="dist", help="cargo profile of weir for `reload` (default dist)")
+    parser.add_argument(
+        "--real-time", action="store_true",
+        help="`reload`: client, origin and worker at real-time priority, for a machine that does something else (needs root)",
+    )
     parser.add_argument("--no-build", action="store_true", help="use the binaries that are there")
     parser.add_argument("--json", metavar="FILE", help="also write the figures as JSON")
     parser.add_argument("--record", action="store_true", help="also write bench/record/DATE-waf-CASE.md")
@@ -208,6 +214,16 @@ def proxy(chosen):
     return figures, "\n".join(lines), f"proxy: CRS paranoia 1 blocking, wrk -c32, {chosen.rounds} rounds of {chosen.seconds} s"
 
 
+def reload(chosen):
+    """CPU of a reload by what changed, latency beside reloads, resident memory."""
+    install.debian(["openssl"])
+    if not chosen.no_build:
+        install.built("weir", "weir", chosen.profile)
+        install.built("weir-bench", "weir-bench-origin", "release")
+    figures, text = waf_reload.measure(chosen.profile, setup_file(chosen.crs), chosen.crs, chosen.real_time)
+    return figures, text, f"reload: CRS paranoia 1 blocking, one tenant, {chosen.profile} build"
+
+
 def prove_blocking(running):
     """Both must refuse an attack, or the comparison says nothing."""
     for one in running:
@@ -221,10 +237,10 @@ def main(argv):
     """Runs the case."""
     chosen = arguments(argv)
     os.makedirs(machine.WORK, exist_ok=True)
-    peer = f"PyPI libmodsecurity {chosen.modsecurity}" if chosen.case == "engine" else "Debian's nginx module"
-    facts = [*machine.describe(), f"CRS: {crs_version(chosen.crs)}", f"ModSecurity: {peer}"]
+    peers = {"engine": [f"ModSecurity: PyPI libmodsecurity {chosen.modsecurity}"], "proxy": ["ModSecurity: Debian's nginx module"]}
+    facts = [*machine.describe(), f"CRS: {crs_version(chosen.crs)}", *peers.get(chosen.case, [])]
     print("\n".join(facts))
-    figures, text, heading = engine(chosen) if chosen.case == "engine" else proxy(chosen)
+    figures, text, heading = {"engine": engine, "proxy": proxy, "reload": reload}[chosen.case](chosen)
     print(f"\n## {heading}\n\n{text}", flush=True)
     command = shlex.join(["python3", "bench/waf.py", *argv])
     if chosen.record:

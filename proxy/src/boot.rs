@@ -226,6 +226,11 @@ impl Service for Traffic {
             Ok(prepared) => listeners.commit(prepared),
             Err(errors) => return process.cannot_start(errors),
         }
+        for warning in &process.shared.live.load().warnings {
+            process
+                .events
+                .tell(&json!({"event": "warning", "message": warning}));
+        }
         for (id, address) in listeners.addresses() {
             process.events.tell(
                 &json!({"event": "listening", "listener": id.as_str(), "address": address.to_string()}),

@@ -4,6 +4,7 @@
 mod aside;
 mod overlay;
 mod rule_cache;
+mod stamp;
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -35,6 +36,7 @@ use crate::telemetry::registry::{Metrics, TenantMetrics};
 use crate::upstream::pool::{EndpointState, PoolState};
 
 use rule_cache::RuleCache;
+use stamp::Stamp;
 
 pub(crate) use aside::Faults;
 
@@ -68,8 +70,8 @@ pub(crate) struct Live {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Paths, sizes and change times of the databases.
-type GeoKey = Vec<(PathBuf, Vec<u8>)>;
+/// The files of the databases; `None` if they must be read again.
+type GeoKey = Option<Vec<Stamp>>;
 
 /// A tenant, compiled.
 pub(crate) struct TenantLive {
@@ -190,7 +192,7 @@ pub(crate) fn compile(
     let mut build = Build {
         previous,
         metrics,
-        rule_sets: RuleCache::default(),
+        rule_sets: RuleCache::after(previous.map(|live| &live.rule_sets)),
         warnings: Vec::new(),
         errors: &mut errors,
         faults: Faults::default(),
@@ -360,30 +362,24 @@ impl Build<'_> {
 
     fn geo(&mut self, config: &CheckedConfig) -> Option<(GeoKey, Arc<Database>)> {
         let geo = config.geo.as_ref()?;
-        let country = match &geo.country_database {
-            Some(path) => Some((path.clone(), self.read(path)?)),
-            None => None,
-        };
-        let asn = match &geo.asn_database {
-            Some(path) => Some((path.clone(), self.read(path)?)),
-            None => None,
-        };
-        let key: GeoKey = country
-            .iter()
-            .chain(&asn)
-            .map(|(path, bytes)| {
-                (
-                    path.clone(),
-                    <sha2::Sha256 as sha2::Digest>::digest(bytes).to_vec(),
-                )
-            })
-            .collect();
+        let (country, asn) = (&geo.country_database, &geo.asn_database);
+        // Before they are read: see `stamp`.
+        let key: GeoKey = country.iter().chain(asn).map(|path| Stamp::of(path)).collect();
         if let Some((old, database)) = self.previous.and_then(|live| live.geo.as_ref())
+            && key.is_some()
             && *old == key
         {
             return Some((key, Arc::clone(database)));
         }
-        match Database::open(country.map(|(_, bytes)| bytes), asn.map(|(_, bytes)| bytes)) {
+        let country = match country {
+            Some(path) => Some(self.read(path)?),
+            None => None,
+        };
+        let asn = match asn {
+            Some(path) => Some(self.read(path)?),
+            None => None,
+        };
+        match Database::open(country, asn) {
             Ok(database) => Some((key, Arc::new(database))),
             Err(error) => {
                 self.errors.push(CompileError::Geo(error.to_string()));

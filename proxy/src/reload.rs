@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 use weir_schema::config::{Document, check, diff};
 
 use crate::boot::read_document;
@@ -14,6 +15,11 @@ use crate::process::Process;
 use crate::sync::first::Fallback;
 use crate::sync::last_good::LastGood;
 
+/// How long a version that was replaced is kept.
+const RETIRED_FOR: Duration = Duration::from_secs(2);
+/// Of the thread that compiles: beside a busy worker on the same core it has a tenth of it (kernel, `sched_prio_to_weight`).
+const NICENESS: i32 = 10;
+
 /// Makes versions and keeps them.
 pub(crate) struct Reloader {
     shared: Arc<Shared>,
@@ -22,6 +28,8 @@ pub(crate) struct Reloader {
     /// Held by whoever changes the version, or hands it over.
     alone: tokio::sync::Mutex<()>,
     current: Mutex<Current>,
+    /// The version before, kept until its requests are over: taking it apart is not for the worker that has the last of them.
+    retired: Mutex<Option<Arc<Live>>>,
     successor: OnceLock<u32>,
 }
 
@@ -126,6 +134,7 @@ impl Reloader {
             last_good,
             alone: tokio::sync::Mutex::default(),
             current: Mutex::new(current),
+            retired: Mutex::default(),
             successor: OnceLock::new(),
         }
     }
@@ -230,8 +239,8 @@ impl Reloader {
         })
     }
 
-    /// Swaps.
-    fn commit(&self, candidate: Candidate) -> Outcome {
+    /// Swaps; the version before is the second that is returned.
+    fn commit(&self, candidate: Candidate) -> (Outcome, Arc<Live>) {
         let generation = candidate.live.generation;
         let quarantined = json!(candidate.live.config.quarantined);
         let sound = (!candidate.live.config.quarantined.is_empty()).then(|| {
@@ -239,7 +248,7 @@ impl Reloader {
             current.sound.clone().unwrap_or_else(|| current.document.clone())
         });
         let warnings = candidate.live.warnings.clone();
-        self.shared.live.store(Arc::new(candidate.live));
+        let old = self.shared.live.swap(Arc::new(candidate.live));
         self.shared.switches.settle(&self.shared);
         self.shared.claims.forget();
         let metrics = &self.shared.metrics;
@@ -255,7 +264,7 @@ impl Reloader {
             fallback: None,
             sound,
         };
-        Outcome::Swapped {
+        let outcome = Outcome::Swapped {
             generation,
             diff: candidate.diff,
             quarantined,
@@ -263,7 +272,24 @@ impl Reloader {
             compile_ms: u64::try_from(candidate.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             check_cpu_us: candidate.check_cpu_us,
             compile_cpu_us: candidate.compile_cpu_us,
-        }
+        };
+        (outcome, old)
+    }
+
+    /// Keeps a version that was replaced, instead of the one that was kept so far.
+    fn retire(&self, old: Arc<Live>) {
+        let before = self.retired().replace(old);
+        drop(before);
+    }
+
+    /// Lets a version go, if it is the one that is kept.
+    fn forget(&self, generation: u64) {
+        let old = self.retired().take_if(|old| old.generation == generation);
+        drop(old);
+    }
+
+    fn retired(&self) -> std::sync::MutexGuard<'_, Option<Arc<Live>>> {
+        self.retired.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn count_quarantined(&self) {
@@ -296,11 +322,10 @@ impl Process {
             return refused(format!("process {pid} took over: ask again, it will answer"));
         }
         let process = Arc::clone(self);
-        let prepared = tokio::task::spawn_blocking(move || process.reloader.prepare(text)).await;
-        let candidate = match prepared {
-            Ok(Ok(candidate)) => candidate,
-            Ok(Err(errors)) => return Outcome::Refused(errors),
-            Err(_) => return refused("the reload failed inside"),
+        let candidate = match behind(move || process.reloader.prepare(text)).await {
+            Some(Ok(candidate)) => candidate,
+            Some(Err(errors)) => return Outcome::Refused(errors),
+            None => return refused("the reload failed inside"),
         };
         if dry_run {
             return Outcome::Checked {
@@ -309,7 +334,7 @@ impl Process {
                 warnings: candidate.live.warnings,
             };
         }
-        let outcome = {
+        let (outcome, old) = {
             let mut listeners = self.listeners.lock().await;
             let Some(listeners) = listeners.as_mut() else {
                 return refused("the proxy is starting or stopping");
@@ -318,13 +343,36 @@ impl Process {
                 Ok(sockets) => sockets,
                 Err(errors) => return Outcome::Refused(messages(errors)),
             };
-            let outcome = self.reloader.commit(candidate);
+            let swapped = self.reloader.commit(candidate);
             listeners.commit(sockets);
-            outcome
+            swapped
         };
+        let replaced = old.generation;
         let process = Arc::clone(self);
-        let kept = tokio::task::spawn_blocking(move || process.reloader.keep()).await;
-        self.tell_not_kept(kept.unwrap_or(Ok(())));
+        let kept = behind(move || {
+            process.reloader.retire(old);
+            process.reloader.keep()
+        });
+        self.tell_not_kept(kept.await.unwrap_or(Ok(())));
+        let process = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(RETIRED_FOR).await;
+            behind(move || process.reloader.forget(replaced)).await
+        });
         outcome
     }
+}
+
+/// Runs on a thread of its own, which gives way to the workers: compiling takes long, and nobody's answer waits for it.
+/// `None` when it ended without a result.
+async fn behind<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (sender, result) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("reload".to_owned());
+    let started = thread.spawn(move || {
+        // Of this thread alone, on Linux; where it is refused, the work is done all the same.
+        let _ = rustix::process::setpriority_process(None, NICENESS);
+        let _ = sender.send(work());
+    });
+    started.ok()?;
+    result.await.ok()
 }

@@ -21,10 +21,11 @@ mod transformations;
 mod variables;
 
 pub use collections::{Collections, CollectionsPool, CollectionsUse};
-pub use compile::{Audit, Compiled, Overlay, RuleChoice, RuleSet, compile};
+pub use compile::{Audit, Compiled, Overlay, RuleChoice, RuleSet, compile, compile_with};
 pub use engine::{
     Connection, Decision, Field, HITS_MAX, Hit, Mode, Options, Report, RequestLine, RuleMatch, Transaction,
     Verdict,
 };
+pub use operators::Patterns;
 pub use seclang::{Diagnostic, Severity};
 pub use sources::{Disk, Files, Source, baseline};

@@ -8,9 +8,10 @@
 )]
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use weir_rules::Disk;
-use weir_rules::ftw::{Outcome, compile_crs, run_file, suite_files};
+use weir_rules::ftw::{Outcome, compile_crs, crs_sources, run_file, suite_files};
+use weir_rules::{Disk, Patterns, compile_with};
 
 /// Tests whose expectation Weir does not meet, each with its reason.
 const OVERRIDES: &[(&str, &str)] = &[];
@@ -24,11 +25,20 @@ fn the_regression_suite_passes() {
         println!("skipped: no CRS at {}", crs.display());
         return;
     }
-    let rules = compile_crs(&crs, &Disk).unwrap();
+    let alone = compile_crs(&crs, &Disk).unwrap();
+    // What is judged is a set that took its patterns from another; what it must agree with was compiled alone.
+    let patterns = Arc::<Patterns>::default();
+    let sources = crs_sources(&crs, "", true).unwrap();
+    let first = compile_with(&sources, &Disk, &patterns).unwrap().rules;
+    let in_use = patterns.in_use();
+    let rules = compile_with(&sources, &Disk, &patterns).unwrap().rules;
+    assert_eq!(patterns.in_use(), in_use, "every pattern was known");
+    drop(first);
+    assert_eq!(rules.digest(), alone.digest());
     let (mut passed, mut wrong) = (0, Vec::new());
     for path in suite_files(&crs.join("tests/regression/tests")).unwrap() {
         let text = std::fs::read_to_string(&path).unwrap();
-        let plain = run_file(&text, &rules, true).unwrap();
+        let plain = run_file(&text, &alone, true).unwrap();
         for (test, plain) in run_file(&text, &rules, false).unwrap().into_iter().zip(plain) {
             assert_eq!(
                 test.ids, plain.ids,

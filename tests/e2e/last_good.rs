@@ -163,6 +163,7 @@ fn a_process_killed_at_any_moment_leaves_a_version_that_serves() {
         kept(&weir);
         std::thread::scope(|scope| {
             let (weir, origin, state) = (&weir, &origin, state.path());
+            let (answered, first) = std::sync::mpsc::channel();
             let reloads = scope.spawn(move || {
                 for number in 0..200 {
                     let quota = json!({ "requests": 1_000_000 + number, "window_ms": 1000 });
@@ -173,10 +174,15 @@ fn a_process_killed_at_any_moment_leaves_a_version_that_serves() {
                     if asked.is_err() {
                         return number;
                     }
+                    // Nobody listens after the first.
+                    let _ = answered.send(());
                 }
                 200
             });
-            std::thread::sleep(std::time::Duration::from_millis(120 + 70 * round));
+            first
+                .recv_timeout(std::time::Duration::from_secs(10))
+                .expect("a first reload");
+            std::thread::sleep(std::time::Duration::from_millis(30 + 70 * round));
             weir.signal(Signal::KILL);
             assert!(reloads.join().unwrap() > 0, "some reloads before the end");
         });

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use weir_rules::{Compiled, Diagnostic, Disk, Files, Overlay, RuleSet, Source};
+use weir_rules::{Compiled, Diagnostic, Disk, Files, Overlay, Patterns, RuleSet, Source};
 
 type Sum = [u8; 32];
 
@@ -18,6 +18,8 @@ type Key = Vec<(PathBuf, Sum)>;
 /// Compiled rules of one version.
 #[derive(Default)]
 pub(crate) struct RuleCache {
+    /// Of all versions: a set that changed keeps the patterns that did not.
+    patterns: Arc<Patterns>,
     sets: HashMap<Key, Entry>,
     /// By the address of the shared set, which the entry keeps alive, and what was laid on it.
     overlays: HashMap<(usize, Sum), Laid>,
@@ -79,6 +81,14 @@ fn sum_of(bytes: &[u8]) -> Sum {
 }
 
 impl RuleCache {
+    /// An empty cache of the version after `previous`.
+    pub(crate) fn after(previous: Option<&Self>) -> Self {
+        Self {
+            patterns: previous.map(|old| Arc::clone(&old.patterns)).unwrap_or_default(),
+            ..Self::default()
+        }
+    }
+
     /// The rules of `sources`: of this version, of `previous` if nothing changed, or compiled.
     ///
     /// # Errors
@@ -100,7 +110,7 @@ impl RuleCache {
             Some(old) => old.clone(),
             None => {
                 let files = Noting::default();
-                let rules = weir_rules::compile(sources, &files)?.rules;
+                let rules = weir_rules::compile_with(sources, &files, &self.patterns)?.rules;
                 Entry {
                     rules,
                     used: Arc::new(files.0.into_inner()),
@@ -166,7 +176,7 @@ mod tests {
                 .to_owned(),
         }];
         let versions = |previous: Option<&RuleCache>| {
-            let mut cache = RuleCache::default();
+            let mut cache = RuleCache::after(previous);
             let rules = cache.get(&sources, previous).unwrap();
             (cache, rules)
         };

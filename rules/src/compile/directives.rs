@@ -11,7 +11,7 @@ use super::{
     Audit, BASE, Chain, EngineMode, Link, Program, Rule, RuleSelector, Settings, Step, Target, XmlArgs,
 };
 use crate::bits::Bits;
-use crate::operators;
+use crate::operators::{self, Patterns};
 use crate::seclang::{Arg, Diagnostic, Directive, Place, RawTarget, directives, nearest, split_targets};
 use crate::sources::{Files, Source};
 
@@ -55,6 +55,7 @@ const KNOWN: &[&str] = &[
 
 pub(super) struct Builder<'a> {
     pub(super) files: &'a dyn Files,
+    pub(super) patterns: Arc<Patterns>,
     pub(super) found: Vec<Diagnostic>,
     pub(super) rules: Vec<Rule>,
     pub(super) defaults: [Defaults; 5],
@@ -79,7 +80,7 @@ pub(super) struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    pub(super) fn new(files: &'a dyn Files) -> Self {
+    pub(super) fn new(files: &'a dyn Files, patterns: &Arc<Patterns>) -> Self {
         let settings = Settings {
             engine: EngineMode::On,
             request_body: true,
@@ -98,6 +99,7 @@ impl<'a> Builder<'a> {
         };
         let mut builder = Self {
             files,
+            patterns: Arc::clone(patterns),
             found: Vec::new(),
             rules: Vec::new(),
             defaults: std::array::from_fn(|_| Defaults::default()),
@@ -126,8 +128,14 @@ impl<'a> Builder<'a> {
     }
 
     /// A builder of rules that run beside a base: in place 0 before it, in place 2 after it. `taken` TX slots are in use.
-    pub(super) fn beside(files: &'a dyn Files, base: &'a Program, place: usize, taken: usize) -> Self {
-        let mut builder = Self::new(files);
+    pub(super) fn beside(
+        files: &'a dyn Files,
+        patterns: &Arc<Patterns>,
+        base: &'a Program,
+        place: usize,
+        taken: usize,
+    ) -> Self {
+        let mut builder = Self::new(files, patterns);
         builder.tx_names.clear();
         builder.tx_slots.clear();
         builder.base = Some(base);
@@ -324,7 +332,7 @@ impl<'a> Builder<'a> {
     }
 
     fn selector(&mut self, name: &str, arg: &Arg) -> Option<RuleSelector> {
-        match rule_selector(name, &arg.text) {
+        match rule_selector(name, &arg.text, &self.patterns) {
             Ok(selector) => Some(selector),
             Err(e) => {
                 self.found.push(arg.place(0).error("bad_selector", e));
@@ -480,13 +488,13 @@ pub(super) fn engine_mode(text: &str) -> Option<EngineMode> {
 }
 
 /// The selector that a directive or `ctl` name ending in `ById`, `ByTag` or `ByMsg` means.
-pub(super) fn rule_selector(name: &str, text: &str) -> Result<RuleSelector, String> {
+pub(super) fn rule_selector(name: &str, text: &str, patterns: &Patterns) -> Result<RuleSelector, String> {
     let lower = name.to_ascii_lowercase();
     if lower.ends_with("bytag") {
-        return operators::regex(text).map(RuleSelector::Tag);
+        return operators::regex(text, patterns).map(RuleSelector::Tag);
     }
     if lower.ends_with("bymsg") {
-        return operators::regex(text).map(RuleSelector::Message);
+        return operators::regex(text, patterns).map(RuleSelector::Message);
     }
     let range = |part: &str| {
         let (low, high) = part.split_once('-').unwrap_or((part, part));

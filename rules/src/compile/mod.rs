@@ -26,8 +26,8 @@ pub(crate) use plan::Plan;
 pub(crate) use tables::{PhaseTable, SourceGroup};
 
 use crate::bits::Bits;
-use crate::filter::{Filter, Need};
-use crate::operators::Operator;
+use crate::filter::Filter;
+use crate::operators::{Operator, Patterns};
 use crate::seclang::{Diagnostic, Severity};
 use crate::sources::{Files, Source};
 use crate::variables::Var;
@@ -86,6 +86,8 @@ pub struct RuleSet {
     pub(crate) settings: Settings,
     /// All TX slots.
     pub(crate) tx_count: usize,
+    /// What overlays take compiled patterns from.
+    pub(crate) patterns: Arc<Patterns>,
 }
 
 /// Rule files that are compiled together.
@@ -156,7 +158,7 @@ pub(crate) enum Selector {
     All,
     Key(Vec<u8>),
     /// The compiled pattern and its text.
-    Regex(Box<Regex>, String),
+    Regex(Arc<Regex>, String),
 }
 
 #[derive(Debug)]
@@ -176,8 +178,6 @@ pub(crate) struct Link {
     pub(crate) targets: Vec<Target>,
     pub(crate) exclusions: Vec<Arc<Target>>,
     pub(crate) operator: Operator,
-    /// What the operator needs, until the filters are built.
-    pub(crate) need: Option<Need>,
     /// The filter that knows the operator, and its number there.
     pub(crate) filter: Option<(usize, usize)>,
     pub(crate) negated: bool,
@@ -261,8 +261,8 @@ pub(crate) enum Change {
 #[derive(Debug)]
 pub(crate) enum RuleSelector {
     Ids(Vec<(u64, u64)>),
-    Tag(Regex),
-    Message(Regex),
+    Tag(Arc<Regex>),
+    Message(Arc<Regex>),
 }
 
 impl RuleSelector {
@@ -350,7 +350,19 @@ impl RuleSet {
 /// # Errors
 /// Every error of every file; nothing is ignored.
 pub fn compile(sources: &[Source], files: &dyn Files) -> Result<Compiled, Vec<Diagnostic>> {
-    let mut builder = directives::Builder::new(files);
+    compile_with(sources, files, &Arc::default())
+}
+
+/// As [`compile`]; patterns that another set uses, which was compiled with the same `patterns`, are taken from it.
+///
+/// # Errors
+/// Every error of every file; nothing is ignored.
+pub fn compile_with(
+    sources: &[Source],
+    files: &dyn Files,
+    patterns: &Arc<Patterns>,
+) -> Result<Compiled, Vec<Diagnostic>> {
+    let mut builder = directives::Builder::new(files, patterns);
     for source in sources {
         builder.source(source, 0);
     }
@@ -370,6 +382,7 @@ pub fn compile(sources: &[Source], files: &dyn Files) -> Result<Compiled, Vec<Di
         removed: Bits::default(),
         excluded: Vec::new(),
         pinned: Bits::default(),
+        patterns: Arc::clone(patterns),
     };
     Ok(Compiled {
         rules: Arc::new(rules),

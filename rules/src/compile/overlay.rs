@@ -8,6 +8,7 @@ use super::fold::{Surroundings, fold};
 use super::tables::selected;
 use super::{BASE, Compiled, RuleSelector, RuleSet, Target};
 use crate::bits::Bits;
+use crate::operators::Patterns;
 use crate::seclang::{Diagnostic, Severity, target_of};
 use crate::sources::{Files, Source};
 
@@ -69,7 +70,7 @@ impl RuleSet {
             if sources.is_empty() {
                 continue;
             }
-            let mut builder = Builder::beside(files, &base, place, tx_count);
+            let mut builder = Builder::beside(files, &self.patterns, &base, place, tx_count);
             builder.settings = settings.clone();
             for source in sources {
                 builder.source(source, 0);
@@ -82,7 +83,13 @@ impl RuleSet {
             tx_count += program.tx_names.len();
             *slot = Some(Arc::new(program));
         }
-        choices(overlay, &base.rules, &mut removed, &mut excluded, &mut found);
+        choices(
+            overlay,
+            (&base.rules, &self.patterns),
+            &mut removed,
+            &mut excluded,
+            &mut found,
+        );
         let [before, after] = own;
         let programs = [before, Some(Arc::clone(&base)), after];
         let mut pinned = Vec::new();
@@ -127,6 +134,7 @@ impl RuleSet {
             pinned: pinned_slots,
             settings,
             tx_count,
+            patterns: Arc::clone(&self.patterns),
         };
         Ok(Compiled {
             rules: Arc::new(rules),
@@ -138,12 +146,12 @@ impl RuleSet {
 /// Resolves the overlay's exclusions.
 fn choices(
     overlay: &Overlay,
-    rules: &[super::Rule],
+    (rules, patterns): (&[super::Rule], &Arc<Patterns>),
     removed: &mut Bits,
     excluded: &mut Vec<(Bits, Arc<Target>)>,
     found: &mut Vec<Diagnostic>,
 ) {
-    let select = |choice: &RuleChoice, found: &mut Vec<Diagnostic>| match selector(choice) {
+    let select = |choice: &RuleChoice, found: &mut Vec<Diagnostic>| match selector(choice, patterns) {
         Ok(selector) => {
             let hit = selected(&selector, rules);
             if hit.is_empty() {
@@ -167,18 +175,18 @@ fn choices(
     }
     for (choice, target) in &overlay.remove_targets {
         let hit = select(choice, found);
-        let mut builder = Builder::new(&crate::sources::Disk);
+        let mut builder = Builder::new(&crate::sources::Disk, patterns);
         let targets = builder.targets_of(&target_of(target, &PathBuf::from("overlay")));
         found.append(&mut builder.found);
         excluded.extend(targets.into_iter().map(|target| (hit.clone(), Arc::new(target))));
     }
 }
 
-fn selector(choice: &RuleChoice) -> Result<RuleSelector, String> {
+fn selector(choice: &RuleChoice, patterns: &Patterns) -> Result<RuleSelector, String> {
     match choice {
-        RuleChoice::Ids(ids) => rule_selector("ById", ids),
-        RuleChoice::Message(pattern) => rule_selector("ByMsg", pattern),
-        RuleChoice::Tag(pattern) => rule_selector("ByTag", pattern),
+        RuleChoice::Ids(ids) => rule_selector("ById", ids, patterns),
+        RuleChoice::Message(pattern) => rule_selector("ByMsg", pattern, patterns),
+        RuleChoice::Tag(pattern) => rule_selector("ByTag", pattern, patterns),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::directives::{Builder, audit_engine, engine_mode, rule_selector, xml_args};
 use super::{Chain, Disruptive, Effect, Link, Macro, Rule, Selector, Target};
-use crate::operators::{self, Built, Operator};
+use crate::operators::{self, Operator};
 use crate::seclang::{Action, Arg, Place, RawSelector, RawTarget, nearest, split_actions, split_targets};
 use crate::transformations;
 use crate::variables::{TABLE, Var, refused};
@@ -194,13 +194,13 @@ impl Builder<'_> {
             .as_ref()
             .map_or_else(|| draft.phase.unwrap_or(1), |rule| rule.phase);
         let defaults = self.defaults.get(phase).cloned().unwrap_or_default();
-        let (targets, exclusions, built, negated) = match matcher {
+        let (targets, exclusions, operator, negated) = match matcher {
             Some((targets, operator)) => {
                 let (targets, exclusions) = self.targets(targets);
-                let (built, negated) = self.operator(operator, path);
-                (targets, exclusions, built, negated)
+                let (operator, negated) = self.operator(operator, path);
+                (targets, exclusions, operator, negated)
             }
-            None => (Vec::new(), Vec::new(), Operator::Always.into(), false),
+            None => (Vec::new(), Vec::new(), Operator::Always, false),
         };
         let list = draft
             .transformations
@@ -209,8 +209,7 @@ impl Builder<'_> {
         let link = Link {
             targets,
             exclusions,
-            operator: built.operator,
-            need: built.need.filter(|_| !negated),
+            operator,
             filter: None,
             negated,
             chain: self.chain(list),
@@ -259,7 +258,7 @@ impl Builder<'_> {
             self.found.push(action.place.error("bad_action", message));
         }
         let draft = self.draft(&listed);
-        let selector = match rule_selector("ById", &which.text) {
+        let selector = match rule_selector("ById", &which.text, &self.patterns) {
             Ok(selector) => selector,
             Err(e) => return self.found.push(which.place(0).error("bad_selector", e)),
         };
@@ -415,12 +414,9 @@ impl Builder<'_> {
                 )]
             }
             // Names are matched without regard to case, as single keys are.
-            RawSelector::Regex(pattern) => match operators::regex(&format!("(?i:{pattern})")) {
-                Ok(regex) => vec![target(
-                    var,
-                    Selector::Regex(Box::new(regex), pattern.clone()),
-                    None,
-                )],
+            RawSelector::Regex(pattern) => match operators::regex(&format!("(?i:{pattern})"), &self.patterns)
+            {
+                Ok(regex) => vec![target(var, Selector::Regex(regex, pattern.clone()), None)],
                 Err(e) => {
                     self.found.push(raw.place.error("bad_regex", e));
                     Vec::new()
@@ -429,7 +425,7 @@ impl Builder<'_> {
         }
     }
 
-    fn operator(&mut self, arg: &Arg, path: &Path) -> (Built, bool) {
+    fn operator(&mut self, arg: &Arg, path: &Path) -> (Operator, bool) {
         let text = arg.text.trim_start();
         let (negated, text) = text
             .strip_prefix('!')
@@ -442,9 +438,9 @@ impl Builder<'_> {
         };
         let place = arg.place(arg.text.len() - text.len());
         let folder = path.parent().unwrap_or_else(|| Path::new("")).to_path_buf();
-        let files = self.files;
+        let (files, patterns) = (self.files, Arc::clone(&self.patterns));
         let parse = |text: &str| Macro::parse(text, &mut |name| self.intern(name));
-        match operators::build(name, argument, parse, &folder, files) {
+        match operators::build(name, argument, parse, &folder, (files, &patterns)) {
             Ok(operator) => return (operator, negated),
             Err(Some(e)) => self
                 .found
@@ -462,7 +458,7 @@ impl Builder<'_> {
                 nearest(name, operators::NAMES.iter().copied()),
             )),
         }
-        (Operator::Never.into(), false)
+        (Operator::Never, false)
     }
 
     fn text(&mut self, action: &Action) -> Option<Macro> {
@@ -623,7 +619,8 @@ impl Builder<'_> {
             // An audit event has one form.
             "auditlogparts" => return Some(()),
             "ruleremovebyid" | "ruleremovebytag" | "ruleremovebymsg" => {
-                self.selectors.push(rule_selector(&lower, value).ok()?);
+                self.selectors
+                    .push(rule_selector(&lower, value, &self.patterns).ok()?);
                 Effect::RemoveRules(self.selectors.len() - 1)
             }
             "ruleremovetargetbyid" | "ruleremovetargetbytag" | "ruleremovetargetbymsg" => {
@@ -646,7 +643,8 @@ impl Builder<'_> {
                     exclude: true,
                     place,
                 };
-                self.selectors.push(rule_selector(&lower, which).ok()?);
+                self.selectors
+                    .push(rule_selector(&lower, which, &self.patterns).ok()?);
                 let which = self.selectors.len() - 1;
                 for target in self.targets_of(&raw) {
                     draft.effects.push(Effect::RemoveTarget(which, Arc::new(target)));

@@ -1,6 +1,7 @@
 //! What the engine looks up per phase: built once, when all rules are known.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::directives::Builder;
 use super::{BASE, Effect, PROGRAMS, Part, Program, Rule, RuleSelector, Selector, Step, Target};
@@ -174,7 +175,7 @@ fn filter_of(phase: usize) -> usize {
 
 /// Numbers every operator with a need, and builds the filters over them.
 fn filters(rules: &mut [Rule]) -> [Filter; 2] {
-    let mut needs: [Vec<Need>; 2] = Default::default();
+    let mut needs: [Vec<Arc<Need>>; 2] = Default::default();
     for rule in rules {
         let which = filter_of(rule.phase);
         let Some(needs) = needs.get_mut(which) else {
@@ -182,10 +183,8 @@ fn filters(rules: &mut [Rule]) -> [Filter; 2] {
         };
         for link in &mut rule.links {
             // An operator that needs nothing would be a candidate everywhere.
-            if let Some(need) = link
-                .need
-                .take()
-                .filter(|n| n.length_min > 0 || !n.clauses.is_empty())
+            let need = (!link.negated).then(|| link.operator.need()).flatten();
+            if let Some(need) = need.filter(|n| n.length_min() > 0 || !n.clauses().is_empty())
                 && needs.len() < usize::from(u16::MAX)
             {
                 link.filter = Some((which, needs.len()));
@@ -246,7 +245,7 @@ fn place(table: &mut PhaseTable, groups: &mut HashMap<String, usize>, at: usize,
             Selector::Key(key) => (format!("{:?}:{key:?}", target.var), Selector::Key(key.clone())),
             Selector::Regex(regex, text) => (
                 format!("{:?}/{text}", target.var),
-                Selector::Regex(regex.clone(), text.clone()),
+                Selector::Regex(Arc::clone(regex), text.clone()),
             ),
         };
         let group = *groups.entry(key).or_insert_with(|| {

@@ -18,6 +18,7 @@ pub(crate) use need::{Clause, Need, of_bytes_outside, of_hir, of_phrases, of_tex
 pub(crate) use recall::{BYTES_MAX as RECALL_BYTES_MAX, recall, remember, rule_out};
 pub(crate) use scan::ByteMap;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use scan::Strings;
@@ -71,7 +72,7 @@ struct Effect {
 
 impl Filter {
     /// Builds a filter; the operator's number is its place in `needs`.
-    pub(crate) fn new(needs: &[Need]) -> Self {
+    pub(crate) fn new(needs: &[Arc<Need>]) -> Self {
         let words = needs.len().div_ceil(64).next_multiple_of(BLOCK);
         let mut filter = Self {
             words,
@@ -85,7 +86,7 @@ impl Filter {
             has_further: vec![0; words],
             number: FILTERS_MADE.fetch_add(1, Ordering::Relaxed),
         };
-        let mut atoms: Vec<(Vec<u8>, Effect)> = Vec::new();
+        let mut atoms: Vec<(&[u8], Effect)> = Vec::new();
         for (number, need) in needs.iter().enumerate() {
             filter.operator(number, need, &mut atoms);
         }
@@ -93,17 +94,17 @@ impl Filter {
         filter
     }
 
-    fn operator(&mut self, number: usize, need: &Need, atoms: &mut Vec<(Vec<u8>, Effect)>) {
+    fn operator<'a>(&mut self, number: usize, need: &'a Need, atoms: &mut Vec<(&'a [u8], Effect)>) {
         let (word, bit) = (number / 64, 1_u64 << (number % 64));
-        for length in need.length_min.min(LENGTHS - 1)..LENGTHS {
+        for length in need.length_min().min(LENGTHS - 1)..LENGTHS {
             if let Some(w) = self.lengths.get_mut(length * self.words + word) {
                 *w |= bit;
             }
         }
-        let mut bytes_only: Vec<&Clause> = need.clauses.iter().filter(|c| c.strings.is_empty()).collect();
-        let mut with_strings: Vec<&Clause> = need.clauses.iter().filter(|c| !c.strings.is_empty()).collect();
-        bytes_only.sort_by(|a, b| a.likelihood().total_cmp(&b.likelihood()));
-        with_strings.sort_by(|a, b| a.likelihood().total_cmp(&b.likelihood()));
+        let (bytes_only, with_strings): (Vec<&Clause>, Vec<&Clause>) = need
+            .clauses()
+            .iter()
+            .partition(|clause| clause.strings.is_empty());
         for slot in 0..BYTE_SLOTS {
             let Some(clause) = bytes_only.get(slot) else {
                 self.set_free(slot, word, bit);
@@ -142,7 +143,7 @@ impl Filter {
                     *w |= bit;
                 }
             }
-            atoms.extend(clause.strings.iter().map(|text| (text.clone(), effect)));
+            atoms.extend(clause.strings.iter().map(|text| (text.as_slice(), effect)));
         }
     }
 
@@ -254,9 +255,9 @@ mod tests {
 
     #[test]
     fn only_operators_whose_clauses_hold_are_left() {
-        let needs: Vec<Need> = ["(?i)union\\s+select", "<[a-z]+>", "^$", "(?:ab|<x)[0-9]{4}"]
+        let needs: Vec<Arc<Need>> = ["(?i)union\\s+select", "<[a-z]+>", "^$", "(?:ab|<x)[0-9]{4}"]
             .iter()
-            .map(|p| of_regex(p).unwrap())
+            .map(|p| Arc::new(of_regex(p).unwrap()))
             .collect();
         let filter = Filter::new(&needs);
         assert_eq!(mask(&filter, b"plain text"), 0b0100);

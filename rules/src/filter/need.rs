@@ -25,14 +25,14 @@ pub(crate) struct Clause {
 /// All that is known about values that match.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Need {
-    /// Every one holds.
-    pub(crate) clauses: Vec<Clause>,
+    /// Every one holds; the one that the fewest ordinary values satisfy is first.
+    clauses: Vec<Clause>,
     /// They are at least this long, in bytes.
-    pub(crate) length_min: usize,
+    length_min: usize,
 }
 
 /// How often a byte is at a place of an ordinary value, very roughly. It only steers which clauses are kept.
-fn byte_frequency(byte: u8) -> f32 {
+const fn byte_frequency(byte: u8) -> f32 {
     match byte.to_ascii_lowercase() {
         b'e' | b't' | b'a' | b'o' | b'i' | b'n' | b's' | b'r' => 0.06,
         b'q' | b'z' | b'x' | b'j' => 0.004,
@@ -47,15 +47,35 @@ fn byte_frequency(byte: u8) -> f32 {
     }
 }
 
+static FREQUENCIES: [f32; 256] = frequencies();
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler, bounds included"
+)]
+const fn frequencies() -> [f32; 256] {
+    let mut all = [0.0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        all[byte] = byte_frequency(byte as u8);
+        byte += 1;
+    }
+    all
+}
+
+fn frequency_of(byte: u8) -> f32 {
+    FREQUENCIES.get(usize::from(byte)).copied().unwrap_or(0.0)
+}
+
 /// How often a string stands at a place of an ordinary value.
 pub(super) fn frequency(text: &[u8]) -> f32 {
-    text.iter().map(|b| byte_frequency(*b)).product()
+    text.iter().map(|b| frequency_of(*b)).product()
 }
 
 impl Clause {
     /// How likely an ordinary value of some 30 bytes satisfies the clause.
     pub(super) fn likelihood(&self) -> f32 {
-        let bytes: f32 = self.bytes.iter().map(|b| byte_frequency(b) / 2.0).sum();
+        let bytes: f32 = self.bytes.iter().map(|b| frequency_of(b) / 2.0).sum();
         let strings: f32 = self.strings.iter().map(|s| frequency(s)).sum();
         1.0 - (1.0 - (bytes + strings).min(1.0)).powi(30)
     }
@@ -86,19 +106,48 @@ impl Clause {
 }
 
 impl Need {
-    fn kept(mut clauses: Vec<Clause>, length_min: usize) -> Self {
-        clauses.retain(|c| c.likelihood() < LIKELIHOOD_MAX && c.strings.len() <= CLAUSE_STRINGS_MAX);
-        Self { clauses, length_min }
+    pub(crate) fn new(clauses: Vec<Clause>, length_min: usize) -> Self {
+        Self::of_rated(rated(clauses), length_min)
     }
+
+    fn kept(clauses: Vec<Clause>, length_min: usize) -> Self {
+        let mut rated = rated(clauses);
+        rated.retain(|(likelihood, clause)| {
+            *likelihood < LIKELIHOOD_MAX && clause.strings.len() <= CLAUSE_STRINGS_MAX
+        });
+        Self::of_rated(rated, length_min)
+    }
+
+    fn of_rated(mut rated: Vec<(f32, Clause)>, length_min: usize) -> Self {
+        rated.sort_by(|a, b| a.0.total_cmp(&b.0));
+        Self {
+            clauses: rated.into_iter().map(|(_, clause)| clause).collect(),
+            length_min,
+        }
+    }
+
+    pub(crate) fn clauses(&self) -> &[Clause] {
+        &self.clauses
+    }
+
+    pub(crate) fn length_min(&self) -> usize {
+        self.length_min
+    }
+}
+
+/// Clauses with their likelihood.
+fn rated(clauses: Vec<Clause>) -> Vec<(f32, Clause)> {
+    clauses
+        .into_iter()
+        .map(|clause| (clause.likelihood(), clause))
+        .collect()
 }
 
 /// What a phrase list needs: one of its phrases.
 pub(crate) fn of_phrases(phrases: &[Vec<u8>]) -> Need {
     let lower: Vec<Vec<u8>> = phrases.iter().map(|p| p.to_ascii_lowercase()).collect();
-    Need {
-        clauses: Clause::of_strings(&lower).into_iter().collect(),
-        length_min: phrases.iter().map(Vec::len).min().unwrap_or(0),
-    }
+    let length_min = phrases.iter().map(Vec::len).min().unwrap_or(0);
+    Need::new(Clause::of_strings(&lower).into_iter().collect(), length_min)
 }
 
 /// What a text that must stand in the value needs.
@@ -112,10 +161,7 @@ pub(crate) fn of_bytes_outside(set: &ByteMap) -> Need {
         bytes: set.complement(),
         strings: Vec::new(),
     };
-    Need {
-        clauses: vec![clause],
-        length_min: 1,
-    }
+    Need::new(vec![clause], 1)
 }
 
 /// What a pattern needs, read as the operator reads it.

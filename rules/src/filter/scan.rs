@@ -177,7 +177,7 @@ fn class_of_key(bytes: u32) -> usize {
 
 impl Strings {
     /// The atoms are in lower case and have at least two bytes.
-    pub(super) fn new(mut atoms: Vec<(Vec<u8>, Effect)>) -> Self {
+    pub(super) fn new(mut atoms: Vec<(&[u8], Effect)>) -> Self {
         atoms.sort();
         atoms.dedup();
         if atoms.is_empty() {

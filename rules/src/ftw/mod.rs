@@ -278,7 +278,9 @@ fn judge(expected: &Expected, seen: &Seen) -> Result<(), String> {
     if let Some(id) = expected.no_ids.iter().find(|id| seen.ids.contains(id)) {
         return Err(format!("rule {id} matched"));
     }
-    let found = |pattern: &str| crate::operators::regex(pattern).map(|r| r.is_match(seen.log.as_bytes()));
+    let found = |pattern: &str| {
+        crate::operators::regex(pattern, &crate::Patterns::default()).map(|r| r.is_match(seen.log.as_bytes()))
+    };
     if let Some(pattern) = &expected.log_matches
         && !found(pattern)?
     {

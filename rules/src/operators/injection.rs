@@ -1,6 +1,6 @@
 //! `@detectSQLi` and `@detectXSS`: libinjection's method, by the detectors of `crate::injection`.
 
-use crate::filter::{self, ByteMap, Clause, Need};
+use crate::filter::{ByteMap, Clause, Need};
 use crate::injection;
 
 /// The fingerprint of an SQL injection.
@@ -16,13 +16,12 @@ pub(super) fn xss(value: &[u8]) -> bool {
 /// A value of letters and `_` alone, or of digits alone, is one token in every quoting context of the tokenizer, and no
 /// fingerprint of one such token is on its list (a test looks).
 pub(super) fn sqli_need() -> Need {
-    let outside = |ranges: &[(u8, u8)]| filter::of_bytes_outside(&ByteMap::of_ranges(ranges)).clauses;
-    let mut clauses = outside(&[(b'A', b'Z'), (b'a', b'z'), (b'_', b'_')]);
-    clauses.extend(outside(&[(b'0', b'9')]));
-    Need {
-        clauses,
-        length_min: 1,
-    }
+    let outside = |ranges: &[(u8, u8)]| Clause {
+        bytes: ByteMap::of_ranges(ranges).complement(),
+        strings: Vec::new(),
+    };
+    let not_a_word = outside(&[(b'A', b'Z'), (b'a', b'z'), (b'_', b'_')]);
+    Need::new(vec![not_a_word, outside(&[(b'0', b'9')])], 1)
 }
 
 /// Tags, comments and document types begin with `<`, and an attribute's value, the only other thing that is judged,
@@ -34,8 +33,5 @@ pub(super) fn xss_need() -> Need {
         bytes,
         strings: Vec::new(),
     };
-    Need {
-        clauses: vec![clause],
-        length_min: 1,
-    }
+    Need::new(vec![clause], 1)
 }

@@ -3,11 +3,13 @@
 mod address;
 mod bytes;
 mod injection;
+mod patterns;
 #[cfg(test)]
 mod tests;
 mod verify;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use aho_corasick::AhoCorasick;
 use regex_automata::meta::Regex;
@@ -20,6 +22,8 @@ use crate::sources::Files;
 
 pub(crate) use address::Network;
 pub(crate) use bytes::broken_url_encoding;
+use patterns::Pattern;
+pub use patterns::Patterns;
 
 /// Comparisons of integers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,13 +52,13 @@ pub(crate) enum Text {
 pub(crate) enum Operator {
     Always,
     Never,
-    Rx(Regex),
+    Rx(Arc<Pattern<Regex>>),
     /// As `Rx`, but the captures are those of all its matches.
-    RxGlobal(Regex),
+    RxGlobal(Arc<Pattern<Regex>>),
     /// `@rx ^.*$`: every value, as a whole.
     Whole,
-    Phrases(AhoCorasick),
-    Verify(verify::Number, Regex),
+    Phrases(Arc<Pattern<AhoCorasick>>),
+    Verify(verify::Number, Arc<Pattern<Regex>>),
     Number(Order, Macro),
     Text(Text, Macro),
     DetectSqli,
@@ -132,8 +136,8 @@ pub(crate) fn refused(name: &str) -> Option<&'static str> {
 }
 
 /// A regex of SecLang: bytes, no Unicode, dot matches line ends, `$` only at the end.
-pub(crate) fn regex(pattern: &str) -> Result<Regex, String> {
-    compile(&parse_regex(pattern)?)
+pub(crate) fn regex(pattern: &str, patterns: &Patterns) -> Result<Arc<Regex>, String> {
+    patterns.names.get(pattern, || compile(&parse_regex(pattern)?))
 }
 
 /// The pattern as a tree, read as SecLang reads it.
@@ -207,46 +211,40 @@ fn byte_escapes(pattern: &str) -> String {
     out
 }
 
-fn phrases(words: &[Vec<u8>]) -> Result<Built, String> {
+fn phrases(words: &[Vec<u8>], patterns: &Patterns) -> Result<Operator, String> {
     if words.is_empty() {
         return Err("there is no phrase to look for".to_owned());
     }
-    let automaton = AhoCorasick::builder()
-        .ascii_case_insensitive(true)
-        .kind(Some(aho_corasick::AhoCorasickKind::ContiguousNFA))
-        .build(words)
-        .map_err(|e| e.to_string())?;
-    Ok(Built {
-        operator: Operator::Phrases(automaton),
-        need: Some(filter::of_phrases(words)),
+    // No word holds a line feed.
+    let known = patterns.phrases.get(words.join(&b'\n').as_slice(), || {
+        let automaton = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .kind(Some(aho_corasick::AhoCorasickKind::ContiguousNFA))
+            .build(words)
+            .map_err(|e| e.to_string())?;
+        let need = Arc::new(filter::of_phrases(words));
+        Ok::<_, String>(Pattern { automaton, need })
+    })?;
+    Ok(Operator::Phrases(known))
+}
+
+/// The pattern of an operator.
+fn known_regex(pattern: &str, patterns: &Patterns) -> Result<Arc<Pattern<Regex>>, String> {
+    patterns.regexes.get(pattern, || {
+        let hir = parse_regex(pattern)?;
+        if !can_match(&hir) {
+            return Err("the pattern can never match".to_owned());
+        }
+        Ok(Pattern {
+            automaton: compile(&hir)?,
+            need: Arc::new(filter::of_hir(&hir)),
+        })
     })
 }
 
 /// Whether a pattern can match at all: `[^\x00-\xff]` and the like cannot.
 fn can_match(hir: &Hir) -> bool {
     hir.properties().minimum_len().is_some()
-}
-
-/// An operator, and what values that match it must hold, if that is known.
-#[derive(Debug)]
-pub(crate) struct Built {
-    pub(crate) operator: Operator,
-    pub(crate) need: Option<Need>,
-}
-
-impl From<Operator> for Built {
-    fn from(operator: Operator) -> Self {
-        let need = match &operator {
-            Operator::Text(text, argument) => argument.constant().and_then(|a| text.need(a)),
-            Operator::ByteRange(set) => Some(filter::of_bytes_outside(set)),
-            Operator::UrlEncoding => Some(filter::of_text(b"%")),
-            Operator::Utf8 => Some(filter::of_bytes_outside(&ByteMap::of_ranges(&[(0, 0x7F)]))),
-            Operator::DetectSqli => Some(injection::sqli_need()),
-            Operator::DetectXss => Some(injection::xss_need()),
-            _ => None,
-        };
-        Self { operator, need }
-    }
 }
 
 fn file(argument: &str, folder: &Path, files: &dyn Files) -> Result<Vec<Vec<u8>>, String> {
@@ -283,48 +281,33 @@ pub(crate) fn build(
     argument: &str,
     text: impl FnOnce(&str) -> Result<Macro, String>,
     folder: &Path,
-    files: &dyn Files,
-) -> Result<Built, Option<String>> {
+    (files, patterns): (&dyn Files, &Patterns),
+) -> Result<Operator, Option<String>> {
     let name = name.to_ascii_lowercase();
     if let Some((_, order)) = NUMBERS.iter().find(|(known, _)| *known == name) {
-        return text(argument)
-            .map(|m| Operator::Number(*order, m).into())
-            .map_err(Some);
+        return text(argument).map(|m| Operator::Number(*order, m)).map_err(Some);
     }
     if let Some((_, kind)) = TEXTS.iter().find(|(known, _)| known.eq_ignore_ascii_case(&name)) {
-        return text(argument)
-            .map(|m| Operator::Text(*kind, m).into())
-            .map_err(Some);
+        return text(argument).map(|m| Operator::Text(*kind, m)).map_err(Some);
     }
     match name.as_str() {
-        "unconditionalmatch" => Ok(Operator::Always.into()),
-        "nomatch" => Ok(Operator::Never.into()),
+        "unconditionalmatch" => Ok(Operator::Always),
+        "nomatch" => Ok(Operator::Never),
         // Rules capture whole values with this pattern, one by one.
-        "rx" if argument == "^.*$" => Ok(Operator::Whole.into()),
-        "rx" | "rxglobal" => parse_regex(argument).and_then(|hir| {
-            if !can_match(&hir) {
-                return Err("the pattern can never match".to_owned());
-            }
-            Ok(Built {
-                need: Some(filter::of_hir(&hir)),
-                operator: if name == "rx" {
-                    Operator::Rx(compile(&hir)?)
-                } else {
-                    Operator::RxGlobal(compile(&hir)?)
-                },
-            })
-        }),
-        "verifycc" => verify(verify::Number::Card, argument),
-        "verifycpf" => verify(verify::Number::Cpf, argument),
-        "verifyssn" => verify(verify::Number::Ssn, argument),
-        "verifysvnr" => verify(verify::Number::Svnr, argument),
-        "pm" => phrases(&pm_words(argument)),
-        "pmfromfile" | "pmf" => file(argument, folder, files).and_then(|words| phrases(&words)),
-        "detectsqli" => Ok(Operator::DetectSqli.into()),
-        "detectxss" => Ok(Operator::DetectXss.into()),
-        "validatebyterange" => bytes::range(argument).map(|set| Operator::ByteRange(Box::new(set)).into()),
-        "validateutf8encoding" => Ok(Operator::Utf8.into()),
-        "validateurlencoding" => Ok(Operator::UrlEncoding.into()),
+        "rx" if argument == "^.*$" => Ok(Operator::Whole),
+        "rx" => known_regex(argument, patterns).map(Operator::Rx),
+        "rxglobal" => known_regex(argument, patterns).map(Operator::RxGlobal),
+        "verifycc" => verify(verify::Number::Card, argument, patterns),
+        "verifycpf" => verify(verify::Number::Cpf, argument, patterns),
+        "verifyssn" => verify(verify::Number::Ssn, argument, patterns),
+        "verifysvnr" => verify(verify::Number::Svnr, argument, patterns),
+        "pm" => phrases(&pm_words(argument), patterns),
+        "pmfromfile" | "pmf" => file(argument, folder, files).and_then(|words| phrases(&words, patterns)),
+        "detectsqli" => Ok(Operator::DetectSqli),
+        "detectxss" => Ok(Operator::DetectXss),
+        "validatebyterange" => bytes::range(argument).map(|set| Operator::ByteRange(Box::new(set))),
+        "validateutf8encoding" => Ok(Operator::Utf8),
+        "validateurlencoding" => Ok(Operator::UrlEncoding),
         "ipmatch" => networks(argument.split(',')),
         "ipmatchfromfile" | "ipmatchf" => file(argument, folder, files).and_then(|lines| {
             let lines: Vec<_> = lines.iter().map(|l| String::from_utf8_lossy(l)).collect();
@@ -353,17 +336,13 @@ const TEXTS: &[(&str, Text)] = &[
     ("within", Text::Within),
 ];
 
-fn verify(number: verify::Number, pattern: &str) -> Result<Built, String> {
-    let hir = parse_regex(pattern)?;
-    Ok(Built {
-        need: Some(filter::of_hir(&hir)),
-        operator: Operator::Verify(number, compile(&hir)?),
-    })
+fn verify(number: verify::Number, pattern: &str, patterns: &Patterns) -> Result<Operator, String> {
+    known_regex(pattern, patterns).map(|known| Operator::Verify(number, known))
 }
 
-fn networks<'a>(list: impl Iterator<Item = &'a str>) -> Result<Built, String> {
+fn networks<'a>(list: impl Iterator<Item = &'a str>) -> Result<Operator, String> {
     let all: Result<Vec<Network>, String> = list.map(|n| Network::parse(n.trim())).collect();
-    all.map(|networks| Operator::Address(networks).into())
+    all.map(Operator::Address)
 }
 
 /// The integer at the start of a value, as C's `atoi` reads it; 0 when there is none.
@@ -428,20 +407,38 @@ pub(crate) struct Captures {
 }
 
 impl Operator {
+    /// What values that match must hold, if that is known.
+    pub(crate) fn need(&self) -> Option<Arc<Need>> {
+        let need = match self {
+            Self::Rx(pattern) | Self::RxGlobal(pattern) | Self::Verify(_, pattern) => {
+                return Some(Arc::clone(&pattern.need));
+            }
+            Self::Phrases(pattern) => return Some(Arc::clone(&pattern.need)),
+            Self::Text(text, argument) => argument.constant().and_then(|a| text.need(a)),
+            Self::ByteRange(set) => Some(filter::of_bytes_outside(set)),
+            Self::UrlEncoding => Some(filter::of_text(b"%")),
+            Self::Utf8 => Some(filter::of_bytes_outside(&ByteMap::of_ranges(&[(0, 0x7F)]))),
+            Self::DetectSqli => Some(injection::sqli_need()),
+            Self::DetectXss => Some(injection::xss_need()),
+            Self::Always | Self::Never | Self::Whole | Self::Number(..) | Self::Address(_) => None,
+        };
+        need.map(Arc::new)
+    }
+
     /// Whether the value matches; the parts to capture go to `captures` if it is given. The arguments of
     /// comparisons were expanded by the caller.
     pub(crate) fn matches(&self, value: &[u8], argument: &[u8], captures: Option<&mut Captures>) -> bool {
         match self {
             Self::Always => true,
             Self::Never => false,
-            Self::Rx(regex) => match captures {
-                None => regex.is_match(value),
-                Some(captures) => rx_captures(regex, value, captures),
+            Self::Rx(pattern) => match captures {
+                None => pattern.automaton.is_match(value),
+                Some(captures) => rx_captures(&pattern.automaton, value, captures),
             },
-            Self::RxGlobal(regex) => match captures {
-                None => regex.is_match(value),
+            Self::RxGlobal(pattern) => match captures {
+                None => pattern.automaton.is_match(value),
                 Some(captures) => {
-                    rx_captures_all(regex, value, captures);
+                    rx_captures_all(&pattern.automaton, value, captures);
                     !captures.groups.is_empty()
                 }
             },
@@ -451,7 +448,7 @@ impl Operator {
                 }
                 true
             }
-            Self::Phrases(automaton) => match automaton.find(value) {
+            Self::Phrases(pattern) => match pattern.automaton.find(value) {
                 None => false,
                 Some(found) => {
                     if let Some(captures) = captures {
@@ -460,8 +457,8 @@ impl Operator {
                     true
                 }
             },
-            Self::Verify(number, regex) => {
-                let found = verify::find(*number, regex, value);
+            Self::Verify(number, pattern) => {
+                let found = verify::find(*number, &pattern.automaton, value);
                 if let (Some(range), Some(captures)) = (found, captures) {
                     captures.groups.push(Some(range));
                 }

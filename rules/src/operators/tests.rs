@@ -1,11 +1,12 @@
 //! The public corpus of operator cases, where it is present.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::injection::{sqli_need, xss_need};
-use super::{Operator, build, refused};
+use super::{Operator, Patterns, build, refused};
 use crate::compile::Macro;
 use crate::filter::{ByteMap, Filter};
 use crate::sources::Disk;
@@ -46,10 +47,8 @@ fn the_public_corpus_agrees() {
             seen += 1;
             let parse = |text: &str| Macro::parse(text, &mut |_| 0);
             let folder = folder.join("op");
-            let matched = match build(&name, &param, parse, &folder, &Disk) {
-                Ok(built) => built
-                    .operator
-                    .matches(&unescape(&input), &argument(&built.operator), None),
+            let matched = match build(&name, &param, parse, &folder, (&Disk, &Patterns::default())) {
+                Ok(operator) => operator.matches(&unescape(&input), &argument(&operator), None),
                 Err(_) => false,
             };
             if matched != (case["ret"] == 1)
@@ -139,7 +138,7 @@ fn values_that_the_needs_rule_out_are_no_injections() {
         "int",
         "char",
     ];
-    let filter = Filter::new(&[sqli_need(), xss_need()]);
+    let filter = Filter::new(&[sqli_need(), xss_need()].map(Arc::new));
     let mask = |value: &[u8]| {
         let (mut scratch, mut out) = (Vec::new(), Vec::new());
         filter.candidates(value, &ByteMap::of(value), &mut scratch, &mut out);

@@ -17,13 +17,13 @@ pub(crate) fn split_actions(arg: &Arg, found: &mut Vec<Diagnostic>) -> Vec<Actio
     let mut quoted = false;
     let mut escaped = false;
     let text = arg.text.as_str();
-    for (at, c) in text.char_indices().chain(std::iter::once((text.len(), ','))) {
+    for (at, byte) in text.bytes().chain(std::iter::once(b',')).enumerate() {
         let end = at == text.len();
-        match c {
+        match byte {
             _ if escaped && !end => escaped = false,
-            '\\' if quoted => escaped = true,
-            '\'' => quoted = !quoted,
-            ',' if !quoted || end => {
+            b'\\' if quoted => escaped = true,
+            b'\'' => quoted = !quoted,
+            b',' if !quoted || end => {
                 if end && quoted {
                     found.push(
                         arg.place(start)
