@@ -308,3 +308,21 @@ fn uploads_have_sizes_and_times_have_parts() {
     let kind = "multipart/form-data; boundary=q";
     assert_eq!(judge(text, "/", kind, body, &Options::default()).1, [1, 2]);
 }
+
+#[test]
+fn a_file_that_some_origins_take_for_a_field_is_judged_as_both() {
+    let text = "SecRule ARGS:f \"@streq evil\" \"id:1,phase:2\"\nSecRule &FILES \"@eq 1\" \"id:2,phase:2\"\n";
+    for (disposition, expected) in [
+        ("filename=\"b\"", &[2_u64][..]),
+        ("filename=\"b\"; filename*=utf-8''c", &[2]),
+        ("filename=\"\"", &[1, 2]),
+        ("filename*=utf-8''b", &[1, 2]),
+    ] {
+        let body = format!(
+            "--q\r\nContent-Disposition: form-data; name=\"f\"; {disposition}\r\n\r\nevil\r\n--q--\r\n"
+        );
+        let kind = "multipart/form-data; boundary=q";
+        let (_, matched) = judge(text, "/", kind, &body, &Options::default());
+        assert_eq!(matched, expected, "{disposition}");
+    }
+}

@@ -203,15 +203,16 @@ impl Files {
         let mut all = lines
             .iter()
             .all(|line| sink(Var::MultipartPartHeaders, &name, line));
-        if let Some(filename) =
-            parameter(disposition, b"filename").or_else(|| parameter(disposition, b"filename*"))
-        {
+        let plain = parameter(disposition, b"filename");
+        // An origin may take it for a field all the same: Go where the name is empty, PHP where only `filename*` gives one.
+        if plain.as_ref().is_none_or(Vec::is_empty) {
+            all &= sink(Var::ArgsPost, &name, body);
+        }
+        if let Some(filename) = plain.or_else(|| parameter(disposition, b"filename*")) {
             self.length += body.len();
             all &= sink(Var::Files, &name, &filename) && sink(Var::FilesNames, &name, &name);
             all &= sink(Var::FilesSizes, &name, body.len().to_string().as_bytes());
             all &= !self.contents || sink(Var::FilesTmpContent, &name, body);
-        } else {
-            all &= sink(Var::ArgsPost, &name, body);
         }
         if all { Ok(()) } else { Err(TOO_MANY) }
     }
