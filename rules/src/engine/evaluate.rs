@@ -257,15 +257,20 @@ impl Transaction {
         argument: &[u8],
         hits: &mut Vec<Item>,
     ) {
+        let may_match = self.may_match(rules, link, value);
+        if !may_match && !link.negated {
+            return;
+        }
         let mut captures = Captures::default();
-        let matched = self.may_match(rules, link, value) && {
+        let matched = may_match && {
             let cost = self.store.get(value).len() as u64 + 16;
             self.store.budget = self.store.budget.saturating_sub(cost);
             let bytes = self.store.get(value);
             link.operator
                 .matches(bytes, argument, link.capture.then_some(&mut captures))
         };
-        if !matched
+        if may_match
+            && !matched
             && let Some((which, bit)) = link.filter
             && let Some(filter) = rules.program.filters.get(which)
         {
