@@ -296,9 +296,15 @@ impl Transaction {
         let Some((which, bit)) = link.filter.filter(|_| !self.plain) else {
             return true;
         };
+        if let Some(known) = self.store.known_candidate(which, value, bit) {
+            return known;
+        }
         let Some(filter) = rules.program.filters.get(which) else {
             return true;
         };
+        if !self.store.has_bytes_for(filter, value, bit) {
+            return false;
+        }
         if self.store.is_long(value) && !self.store.has_mask(which, value) {
             return true;
         }

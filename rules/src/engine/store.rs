@@ -423,6 +423,24 @@ impl Store {
         masks.is_some_and(|masks| masks.get(which).is_some_and(|at| *at != UNKNOWN))
     }
 
+    /// What the mask of a value says about one operator, if the filter was asked.
+    #[inline]
+    pub(super) fn known_candidate(&self, which: usize, id: Id, operator: usize) -> Option<bool> {
+        let at = *self.values.get(id as usize)?.masks.get(which)?;
+        // Not known is beyond every mask.
+        let word = self.masks.get((at as usize).checked_add(operator / 64)?)?;
+        Some(word >> (operator % 64) & 1 == 1)
+    }
+
+    /// False only where the bytes or the length of a value show that the operator cannot match it.
+    pub(super) fn has_bytes_for(&mut self, filter: &Filter, id: Id, operator: usize) -> bool {
+        let Some(facts) = self.facts(id) else {
+            return true;
+        };
+        let length = self.values.get(id as usize).map_or(0, |v| v.length);
+        filter.may_match(operator, &facts.bytes, length as usize)
+    }
+
     /// The mask of the operators that may match a value.
     pub(super) fn mask(&mut self, filter: &Filter, which: usize, id: Id) -> &[u64] {
         let place = |value: &Value| value.masks.get(which).copied().unwrap_or(UNKNOWN);
@@ -434,6 +452,7 @@ impl Store {
         self.masks.get(at..at + filter.words()).unwrap_or_default()
     }
 
+    #[inline(never)]
     fn compute_mask(&mut self, filter: &Filter, which: usize, id: Id) -> u32 {
         let Some(facts) = self.facts(id) else {
             return UNKNOWN;
