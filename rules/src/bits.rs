@@ -66,18 +66,15 @@ impl Bits {
         self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a &= !b);
     }
 
+    /// Takes out what is not in the other set.
+    pub(crate) fn keep(&mut self, other: &Self) {
+        let others = other.0.iter().copied().chain(std::iter::repeat(0));
+        self.0.iter_mut().zip(others).for_each(|(a, b)| *a &= b);
+    }
+
     /// Whether the two sets have a member in common.
     pub(crate) fn meets(&self, other: &Self) -> bool {
         self.0.iter().zip(&other.0).any(|(a, b)| a & b != 0)
-    }
-
-    /// How many members the two sets have in common.
-    pub(crate) fn common(&self, other: &Self) -> u32 {
-        self.0
-            .iter()
-            .zip(&other.0)
-            .map(|(a, b)| (a & b).count_ones())
-            .sum()
     }
 
     /// Adds what is both in `words` and in `filter`.

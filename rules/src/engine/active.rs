@@ -6,7 +6,8 @@
 //! themselves change, like TX, are always looked at; exclusions only take values away). A value is asked with every
 //! transformation chain that the rules on its target use; where no byte of it triggers any step of a chain, the chain
 //! answers the value itself (`transformations::triggered`). Asking for more candidates than needed is harmless, so the
-//! untransformed values are asked for all rules of their target together.
+//! untransformed values are asked for all rules of their target together. Where a chain has few operators, the forms it
+//! makes are first asked by bytes and length (`filter::narrow`), and the whole pass is spared when that refuses them all.
 
 use super::items::{Item, each_entry, stored};
 use super::store::Id;
@@ -15,8 +16,9 @@ use crate::bits::Bits;
 use crate::compile::{BASE, PhaseTable, SourceGroup};
 use crate::filter::Filter;
 
-/// So many operators are run on a long value without asking the filter: looking for what they need would take longer.
-const FEW: u32 = 2;
+/// So many operators are asked by bytes and length before the filter looks for strings in a form of a value; on a long
+/// one they are run without more ado: looking for what they need would take longer.
+const FEW: usize = 2;
 
 impl Transaction {
     pub(super) fn active(&mut self, rules: View<'_>, table: &PhaseTable, phase: usize) -> Bits {
@@ -71,7 +73,10 @@ impl Transaction {
             if chain.mask & triggered == 0 || !operators.meets(live) {
                 continue;
             }
-            let few = operators.common(live) <= FEW;
+            let mut few = operators.clone();
+            few.keep(live);
+            let few = Some(few).filter(|few| few.iter().nth(FEW).is_none());
+            let few = few.as_ref();
             for (at, id) in ids.iter().enumerate() {
                 if self.triggers.get(at).is_none_or(|own| chain.mask & own == 0) {
                     continue;
@@ -80,21 +85,38 @@ impl Transaction {
                 for row in &chain.rows {
                     let next = self.store.transform(value, *row, false);
                     if *multi_match && next != value {
-                        self.store.add_candidates(filter, which, next, operators, found);
+                        self.ask_form(filter, which, next, (operators, few), found);
                     }
                     value = next;
                 }
-                if value == *id {
-                    continue;
-                }
-                if few && self.store.is_long(value) && !self.store.has_mask(which, value) {
-                    found.absorb(operators);
-                } else {
-                    self.store.add_candidates(filter, which, value, operators, found);
+                if value != *id {
+                    self.ask_form(filter, which, value, (operators, few), found);
                 }
             }
         }
         self.ids = ids;
+    }
+
+    /// Adds to `found` those of a set of operators that may match a transformed value; `few` are those of them that are
+    /// live, if they are few: they are first asked by the value's bytes and length alone.
+    fn ask_form(
+        &mut self,
+        filter: &Filter,
+        which: usize,
+        form: Id,
+        (operators, few): (&Bits, Option<&Bits>),
+        found: &mut Bits,
+    ) {
+        if let Some(few) = few.filter(|_| !self.store.has_mask(which, form)) {
+            let mut candidates = few.iter().filter(|bit| self.store.has_bytes_for(filter, form, *bit));
+            if candidates.next().is_none() {
+                return;
+            }
+            if self.store.is_long(form) {
+                return found.absorb(few);
+            }
+        }
+        self.store.add_candidates(filter, which, form, operators, found);
     }
 
     fn source_values(&mut self, rules: View<'_>, source: &SourceGroup, ids: &mut Vec<Id>) {

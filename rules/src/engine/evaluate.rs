@@ -261,15 +261,20 @@ impl Transaction {
         argument: &[u8],
         hits: &mut Vec<Item>,
     ) {
+        let may_match = self.may_match(rules, link, value);
+        if !may_match && !link.negated {
+            return;
+        }
         let mut captures = Captures::default();
-        let matched = self.may_match(rules, link, value) && {
+        let matched = may_match && {
             let cost = self.store.get(value).len() as u64 + 16;
             self.store.budget = self.store.budget.saturating_sub(cost);
             let bytes = self.store.get(value);
             link.operator
                 .matches(bytes, argument, link.capture.then_some(&mut captures))
         };
-        if !matched
+        if may_match
+            && !matched
             && let Some((which, bit)) = link.filter
             && let Some(filter) = rules.program.filters.get(which)
         {
@@ -295,9 +300,15 @@ impl Transaction {
         let Some((which, bit)) = link.filter.filter(|_| !self.plain) else {
             return true;
         };
+        if let Some(known) = self.store.known_candidate(which, value, bit) {
+            return known;
+        }
         let Some(filter) = rules.program.filters.get(which) else {
             return true;
         };
+        if !self.store.has_bytes_for(filter, value, bit) {
+            return false;
+        }
         if self.store.is_long(value) && !self.store.has_mask(which, value) {
             return true;
         }

@@ -70,8 +70,10 @@ pub(crate) struct Store {
     scalars: Scalars,
     /// By slot of the rule set.
     pub(super) tx: Vec<Option<Id>>,
-    /// TX variables whose names are made at run time.
+    /// TX variables whose names are made at run time, and the hash of each name: requests choose how many there are, and
+    /// each is looked for among all.
     pub(super) tx_other: Vec<Entry>,
+    tx_other_hashes: Vec<u64>,
     scratch: Vec<u64>,
     input: Vec<u8>,
     /// Bytes that may still be looked at.
@@ -132,6 +134,7 @@ impl Store {
         self.scalars = Scalars::default();
         self.tx.clear();
         self.tx_other.clear();
+        self.tx_other_hashes.clear();
         POOL.with_borrow_mut(|pool| {
             if pool.len() < POOL_MAX {
                 pool.push(self);
@@ -255,7 +258,7 @@ impl Store {
 
     fn grow_known(&mut self) {
         let old = std::mem::take(&mut self.known);
-        let places = (old.len() * 2).max(256);
+        let places = (old.len() * 4).max(256);
         self.known.resize(places, UNKNOWN);
         for id in old.into_iter().filter(|id| *id != UNKNOWN) {
             let mut at = hash(self.get(id)) as usize % places;
@@ -339,8 +342,13 @@ impl Store {
     }
 
     /// The transformations that may change a value, as bits by row of the table.
+    #[inline]
     pub(super) fn triggered(&mut self, id: Id) -> u64 {
-        self.facts(id).map_or(0, |facts| facts.triggered)
+        let known = self.values.get(id as usize).map_or(UNKNOWN, |v| v.facts);
+        match self.facts.get(known as usize) {
+            Some(facts) => facts.triggered,
+            None => self.facts(id).map_or(0, |facts| facts.triggered),
+        }
     }
 
     /// Applies one transformation, once per value; a step that changes nothing answers its input. A value without any
@@ -415,6 +423,24 @@ impl Store {
         masks.is_some_and(|masks| masks.get(which).is_some_and(|at| *at != UNKNOWN))
     }
 
+    /// What the mask of a value says about one operator, if the filter was asked.
+    #[inline]
+    pub(super) fn known_candidate(&self, which: usize, id: Id, operator: usize) -> Option<bool> {
+        let at = *self.values.get(id as usize)?.masks.get(which)?;
+        // Not known is beyond every mask.
+        let word = self.masks.get((at as usize).checked_add(operator / 64)?)?;
+        Some(word >> (operator % 64) & 1 == 1)
+    }
+
+    /// False only where the bytes or the length of a value show that the operator cannot match it.
+    pub(super) fn has_bytes_for(&mut self, filter: &Filter, id: Id, operator: usize) -> bool {
+        let Some(facts) = self.facts(id) else {
+            return true;
+        };
+        let length = self.values.get(id as usize).map_or(0, |v| v.length);
+        filter.may_match(operator, &facts.bytes, length as usize)
+    }
+
     /// The mask of the operators that may match a value.
     pub(super) fn mask(&mut self, filter: &Filter, which: usize, id: Id) -> &[u64] {
         let place = |value: &Value| value.masks.get(which).copied().unwrap_or(UNKNOWN);
@@ -426,6 +452,7 @@ impl Store {
         self.masks.get(at..at + filter.words()).unwrap_or_default()
     }
 
+    #[inline(never)]
     fn compute_mask(&mut self, filter: &Filter, which: usize, id: Id) -> u32 {
         let Some(facts) = self.facts(id) else {
             return UNKNOWN;
@@ -531,8 +558,21 @@ impl Store {
     }
 
     pub(super) fn tx_other_named(&self, name: &[u8]) -> Option<Id> {
-        let found = self.tx_other.iter().find(|e| self.get(e.name) == name);
-        found.map(|e| e.value)
+        let at = self.tx_other_place(name, hash(name))?;
+        self.tx_other.get(at).map(|e| e.value)
+    }
+
+    /// Names are compared where their hashes are equal.
+    fn tx_other_place(&self, name: &[u8], key: u64) -> Option<usize> {
+        let mut from = 0;
+        loop {
+            let rest = self.tx_other_hashes.get(from..)?;
+            let at = from + rest.iter().position(|own| *own == key)?;
+            if self.tx_other.get(at).is_some_and(|e| self.get(e.name) == name) {
+                return Some(at);
+            }
+            from = at + 1;
+        }
     }
 
     pub(super) fn tx_number(&self, rules: &RuleSet, name: &[u8]) -> i64 {
@@ -552,7 +592,8 @@ impl Store {
 
     /// Sets a TX variable whose name was made at run time and is that of no slot.
     pub(super) fn tx_other_set(&mut self, name: &[u8], value: Option<Id>) {
-        let at = self.tx_other.iter().position(|e| self.get(e.name) == name);
+        let key = hash(name);
+        let at = self.tx_other_place(name, key);
         match (at, value) {
             (Some(at), Some(value)) => {
                 if let Some(entry) = self.tx_other.get_mut(at) {
@@ -561,10 +602,12 @@ impl Store {
             }
             (Some(at), None) => {
                 self.tx_other.remove(at);
+                self.tx_other_hashes.remove(at);
             }
             (None, Some(value)) if self.tx_other.len() < TX_OTHER_MAX => {
                 let name = self.add(name);
                 self.tx_other.push(Entry { name, value });
+                self.tx_other_hashes.push(key);
             }
             _ => {}
         }

@@ -8,6 +8,7 @@
 //! no atom in the value. False candidates cost time; a candidate that is missing would be a bug, and the tests look for
 //! one: the suites and random values run with and without the filter.
 
+mod narrow;
 mod need;
 mod recall;
 mod scan;
@@ -21,6 +22,7 @@ pub(crate) use scan::ByteMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use narrow::Narrow;
 use scan::Strings;
 
 /// Filters made by this process.
@@ -59,6 +61,8 @@ pub(crate) struct Filter {
     further: Vec<Vec<ByteMap>>,
     /// Operators that have such sets.
     has_further: Vec<u64>,
+    /// Per operator: what is asked of bytes and length alone.
+    narrow: Vec<Narrow>,
     /// Tells the filter from all others of this process.
     number: u64,
 }
@@ -84,6 +88,7 @@ impl Filter {
             strings: Strings::default(),
             further: Vec::with_capacity(needs.len()),
             has_further: vec![0; words],
+            narrow: needs.iter().map(Narrow::new).collect(),
             number: FILTERS_MADE.fetch_add(1, Ordering::Relaxed),
         };
         let mut atoms: Vec<(&[u8], Effect)> = Vec::new();
@@ -161,6 +166,14 @@ impl Filter {
     /// Tells the filter from all others of this process.
     pub(crate) fn number(&self) -> u64 {
         self.number
+    }
+
+    /// Whether one operator may match a value of these bytes and this length: weaker than the mask, and much cheaper for
+    /// a few operators. See `narrow`.
+    pub(crate) fn may_match(&self, operator: usize, bytes: &ByteMap, length: usize) -> bool {
+        self.narrow
+            .get(operator)
+            .is_none_or(|own| own.may_match(&bytes.folded(), length))
     }
 
     /// Appends the mask of a value's candidates to `out`. Values that differ in the case of ASCII letters alone have the

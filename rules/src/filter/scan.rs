@@ -72,6 +72,19 @@ impl ByteMap {
         both
     }
 
+    /// The set with the lower case of every capital letter in it.
+    pub(crate) fn folded(&self) -> Self {
+        /// Where `A` to `Z` are in the second word; the lower case of each is 32 bits further up.
+        const CAPITALS: u64 = ((1 << 26) - 1) << 1;
+        let [a, b, c, d] = self.0;
+        Self([a, b | (b & CAPITALS) << 32, c, d])
+    }
+
+    /// Whether every byte of the other set is in this one.
+    pub(crate) fn holds_all(&self, other: &Self) -> bool {
+        self.0.iter().zip(&other.0).all(|(a, b)| b & !a == 0)
+    }
+
     pub(crate) fn intersection(&self, other: &Self) -> Self {
         let mut both = *self;
         both.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a &= b);
