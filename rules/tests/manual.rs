@@ -150,3 +150,5 @@ mod operators;
 mod transformations;
 #[path = "manual/variables.rs"]
 mod variables;
+#[path = "manual/variables_from_perf.rs"]
+mod variables_from_perf;

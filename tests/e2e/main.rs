@@ -35,8 +35,8 @@ mod tour;
 mod upgrade;
 mod upstream;
 mod waf;
-mod waf_switches;
 mod waf_response;
+mod waf_switches;
 mod waf_unreadable;
 
 mod site;

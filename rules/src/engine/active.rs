@@ -108,7 +108,9 @@ impl Transaction {
         found: &mut Bits,
     ) {
         if let Some(few) = few.filter(|_| !self.store.has_mask(which, form)) {
-            let mut candidates = few.iter().filter(|bit| self.store.has_bytes_for(filter, form, *bit));
+            let mut candidates = few
+                .iter()
+                .filter(|bit| self.store.has_bytes_for(filter, form, *bit));
             if candidates.next().is_none() {
                 return;
             }

@@ -88,7 +88,7 @@ impl Filter {
             strings: Strings::default(),
             further: Vec::with_capacity(needs.len()),
             has_further: vec![0; words],
-            narrow: needs.iter().map(Narrow::new).collect(),
+            narrow: needs.iter().map(|need| Narrow::new(need)).collect(),
             number: FILTERS_MADE.fetch_add(1, Ordering::Relaxed),
         };
         let mut atoms: Vec<(&[u8], Effect)> = Vec::new();

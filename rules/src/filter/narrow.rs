@@ -26,9 +26,9 @@ struct Choice {
 
 impl Narrow {
     pub(super) fn new(need: &Need) -> Self {
-        let clauses = need.clauses.iter().filter(|c| c.strings.len() <= STRINGS_MAX);
+        let clauses = need.clauses().iter().filter(|c| c.strings.len() <= STRINGS_MAX);
         Self {
-            length_min: need.length_min,
+            length_min: need.length_min(),
             clauses: clauses.map(Choice::new).collect(),
         }
     }
