@@ -114,7 +114,7 @@ fn check(text: &str, refused: bool, at_least: usize) {
 
 #[test]
 fn attacks_are_refused() {
-    check(include_str!("../testdata/baseline/attacks.json"), true, 1400);
+    check(include_str!("../testdata/baseline/attacks.json"), true, 1300);
 }
 
 #[test]
