@@ -6,7 +6,6 @@
     reason = "a broken rule set must fail the test"
 )]
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,20 +31,13 @@ fn rules() -> Arc<RuleSet> {
 }
 
 fn judge(rules: &Arc<RuleSet>, kind: &str, body: &[u8], budget: u64) -> (Report, Duration) {
-    let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let connection = Connection {
-        client: local,
-        client_port: 1,
-        server: local,
-        server_port: 2,
-    };
     let options = Options {
         mode: Mode::DetectOnly,
         budget,
         ..Options::default()
     };
     let start = Instant::now();
-    let mut tx = Transaction::new(Arc::clone(rules), &options, &connection);
+    let mut tx = Transaction::new(Arc::clone(rules), &options, &Connection::LOOPBACK);
     let line = RequestLine {
         method: b"POST",
         target: b"/",

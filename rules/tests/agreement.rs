@@ -6,7 +6,6 @@
     reason = "a broken rule set must fail the test"
 )]
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -229,20 +228,13 @@ fn request() -> impl Strategy<Value = Request> {
 
 /// Everything that the two evaluations must agree on.
 fn observe(rules: &Arc<RuleSet>, request: &Request, plain: bool) -> (Vec<String>, u32) {
-    let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let connection = Connection {
-        client: local,
-        client_port: 1,
-        server: local,
-        server_port: 80,
-    };
     let options = Options {
         mode: Mode::DetectOnly,
         budget: u64::MAX,
         plain,
         ..Options::default()
     };
-    let mut tx = Transaction::new(Arc::clone(rules), &options, &connection);
+    let mut tx = Transaction::new(Arc::clone(rules), &options, &Connection::LOOPBACK);
     let fields: Vec<_> = request
         .headers
         .iter()

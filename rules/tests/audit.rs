@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a broken rule text must fail the test")]
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use weir_rules::{
     Audit, Connection, Decision, Disk, Mode, Options, Report, RequestLine, Source, Transaction, compile,
 };
@@ -14,14 +12,7 @@ fn report_with(text: &str, target: &str, kind: &str, body: &str, options: &Optio
         text: text.to_owned(),
     };
     let rules = compile(&[source], &Disk).unwrap().rules;
-    let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let connection = Connection {
-        client: local,
-        client_port: 1,
-        server: local,
-        server_port: 2,
-    };
-    let mut tx = Transaction::new(rules, options, &connection);
+    let mut tx = Transaction::new(rules, options, &Connection::LOOPBACK);
     let line = RequestLine {
         method: b"POST",
         target: target.as_bytes(),

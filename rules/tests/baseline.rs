@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a broken case file must fail the test")]
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
@@ -67,14 +66,7 @@ fn judge(case: &Case) -> (bool, Vec<u64>) {
 }
 
 fn judge_by(rules: &Arc<RuleSet>, case: &Case) -> (bool, Vec<u64>) {
-    let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let connection = Connection {
-        client: local,
-        client_port: 4000,
-        server: local,
-        server_port: 80,
-    };
-    let mut tx = Transaction::new(rules.clone(), &Options::default(), &connection);
+    let mut tx = Transaction::new(rules.clone(), &Options::default(), &Connection::LOOPBACK);
     let line = RequestLine {
         method: case.method.as_bytes(),
         target: case.target.as_bytes(),

@@ -7,7 +7,6 @@
     reason = "a broken rule set must fail the test"
 )]
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -34,14 +33,7 @@ struct Request<'a> {
 }
 
 fn judge(rules: &Arc<RuleSet>, request: &Request<'_>) -> (Verdict, Vec<u64>) {
-    let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let connection = Connection {
-        client: local,
-        client_port: 1,
-        server: local,
-        server_port: 80,
-    };
-    let mut tx = Transaction::new(Arc::clone(rules), &Options::default(), &connection);
+    let mut tx = Transaction::new(Arc::clone(rules), &Options::default(), &Connection::LOOPBACK);
     let length = request.body.len().to_string();
     let mut fields: Vec<(&[u8], &[u8])> = vec![
         (b"Host", b"shop.example.com"),

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a broken rule text must fail the test")]
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use weir_rules::{Connection, Disk, Options, RequestLine, RuleSet, Source, Transaction, Verdict, compile};
@@ -16,14 +15,7 @@ fn rules(text: &str) -> Arc<RuleSet> {
 }
 
 fn begin(rules: &Arc<RuleSet>, kind: &str) -> Transaction {
-    let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let connection = Connection {
-        client: local,
-        client_port: 1,
-        server: local,
-        server_port: 2,
-    };
-    let mut tx = Transaction::new(Arc::clone(rules), &Options::default(), &connection);
+    let mut tx = Transaction::new(Arc::clone(rules), &Options::default(), &Connection::LOOPBACK);
     let line = RequestLine {
         method: b"POST",
         target: b"/",

@@ -38,12 +38,7 @@ fn request(
         collections: Some(Arc::clone(store)),
         ..Options::default()
     };
-    let connection = Connection {
-        client: from,
-        client_port: 1,
-        server: from,
-        server_port: 2,
-    };
+    let connection = Connection::without_socket(from);
     let mut tx = Transaction::new(Arc::clone(rules), &options, &connection);
     let line = RequestLine {
         method: b"GET",

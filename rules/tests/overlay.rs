@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a broken rule text must fail the test")]
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use weir_rules::{
@@ -35,20 +34,13 @@ fn ids(rules: &Arc<RuleSet>, target: &str) -> Vec<u64> {
 /// With some rules switched off for this transaction.
 fn ids_without(off: &[u64], rules: &Arc<RuleSet>, target: &str) -> Vec<u64> {
     let run = |plain| {
-        let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let connection = Connection {
-            client: local,
-            client_port: 1,
-            server: local,
-            server_port: 2,
-        };
         let options = Options {
             mode: Mode::DetectOnly,
             plain,
             rules_off: Some(off.into()),
             ..Options::default()
         };
-        let mut tx = Transaction::new(Arc::clone(rules), &options, &connection);
+        let mut tx = Transaction::new(Arc::clone(rules), &options, &Connection::LOOPBACK);
         let line = RequestLine {
             method: b"GET",
             target: target.as_bytes(),

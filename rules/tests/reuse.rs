@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a broken rule text must fail the test")]
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -46,18 +45,11 @@ fn sources(text: &str) -> [Source; 1] {
 }
 
 fn ids(rules: &Arc<RuleSet>, target: &str) -> Vec<u64> {
-    let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let connection = Connection {
-        client: local,
-        client_port: 1,
-        server: local,
-        server_port: 2,
-    };
     let options = Options {
         mode: Mode::DetectOnly,
         ..Options::default()
     };
-    let mut tx = Transaction::new(Arc::clone(rules), &options, &connection);
+    let mut tx = Transaction::new(Arc::clone(rules), &options, &Connection::LOOPBACK);
     let line = RequestLine {
         method: b"GET",
         target: target.as_bytes(),

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a broken rule text must fail the test")]
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use weir_rules::{Connection, Disk, Mode, Options, RequestLine, Source, Transaction, Verdict, compile};
 
 fn source(text: &str) -> Vec<Source> {
@@ -15,14 +13,7 @@ fn source(text: &str) -> Vec<Source> {
 
 fn judge(text: &str, target: &str, kind: &str, body: &str, options: &Options) -> (Verdict, Vec<u64>) {
     let rules = compile(&source(text), &Disk).unwrap().rules;
-    let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let connection = Connection {
-        client: local,
-        client_port: 1,
-        server: local,
-        server_port: 2,
-    };
-    let mut tx = Transaction::new(rules, options, &connection);
+    let mut tx = Transaction::new(rules, options, &Connection::LOOPBACK);
     let line = RequestLine {
         method: b"POST",
         target: target.as_bytes(),
@@ -257,13 +248,6 @@ fn streams_are_never_held_whatever_the_rules_list() {
         SecResponseBodyMimeType text/plain text/event-stream application/grpc application/grpc+proto multipart/x-mixed-replace\n\
         SecRule RESPONSE_BODY \"@rx x\" \"id:1,phase:4\"\n";
     let rules = compile(&source(text), &Disk).unwrap().rules;
-    let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let connection = Connection {
-        client: local,
-        client_port: 1,
-        server: local,
-        server_port: 2,
-    };
     for (status, kind, held) in [
         (200, "text/plain; charset=utf-8", true),
         (200, "image/png", false),
@@ -273,7 +257,7 @@ fn streams_are_never_held_whatever_the_rules_list() {
         (200, "application/grpc", false),
         (200, "multipart/x-mixed-replace; boundary=f", false),
     ] {
-        let mut tx = Transaction::new(rules.clone(), &Options::default(), &connection);
+        let mut tx = Transaction::new(rules.clone(), &Options::default(), &Connection::LOOPBACK);
         tx.response_headers(status, b"HTTP/1.1", &[(b"Content-Type", kind.as_bytes())]);
         assert_eq!(tx.wants_response_body(), held, "{status} {kind}");
     }

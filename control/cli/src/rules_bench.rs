@@ -158,12 +158,7 @@ fn judge(
     fields: &[(&[u8], &[u8])],
     by_rule: bool,
 ) -> ([u64; PARTS.len()], Report) {
-    let connection = Connection {
-        client: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)),
-        client_port: 40_000,
-        server: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        server_port: 80,
-    };
+    let connection = Connection::without_socket(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)));
     let options = Options {
         mode: Mode::DetectOnly,
         plain: args.plain,

@@ -69,13 +69,7 @@ pub(crate) fn run(args: &Explain, json: bool) -> ExitCode {
             return ExitCode::from(INVALID);
         }
     };
-    let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let connection = Connection {
-        client: args.client,
-        client_port: 40_000,
-        server: local,
-        server_port: 80,
-    };
+    let connection = Connection::without_socket(args.client);
     let mut transaction = Transaction::new(rules, &Options::default(), &connection);
     let line = RequestLine {
         method: request.method.as_bytes(),

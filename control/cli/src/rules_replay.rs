@@ -1,6 +1,5 @@
 //! `weir rules replay`: recorded requests against two rule sets: which verdicts and matches differ, and what both cost.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -129,14 +128,8 @@ struct Judged {
 }
 
 fn judge(rules: &Arc<RuleSet>, request: &Request) -> Judged {
-    let connection = Connection {
-        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        client_port: 40_000,
-        server: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        server_port: 80,
-    };
     let start = cpu_ns();
-    let mut transaction = Transaction::new(Arc::clone(rules), &Options::default(), &connection);
+    let mut transaction = Transaction::new(Arc::clone(rules), &Options::default(), &Connection::LOOPBACK);
     let line = RequestLine {
         method: request.method.as_bytes(),
         target: request.uri.as_bytes(),

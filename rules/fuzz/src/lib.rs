@@ -1,6 +1,5 @@
 //! What the targets share: a request before compiled rules.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, LazyLock};
 
 use weir_rules::{Connection, Disk, Mode, Options, Report, RequestLine, RuleSet, Source, Transaction, baseline, compile};
@@ -16,10 +15,8 @@ pub fn compiled(text: String) -> Arc<RuleSet> {
 
 /// Judges a POST with these fields and this body; `plain` without any optimisation.
 pub fn judged(rules: &Arc<RuleSet>, fields: &[(&[u8], &[u8])], body: &[u8], plain: bool) -> Report {
-    let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let connection = Connection { client: local, client_port: 1, server: local, server_port: 2 };
     let options = Options { mode: Mode::DetectOnly, plain, budget: u64::MAX, ..Options::default() };
-    let mut tx = Transaction::new(Arc::clone(rules), &options, &connection);
+    let mut tx = Transaction::new(Arc::clone(rules), &options, &Connection::LOOPBACK);
     let line = RequestLine { method: b"POST", target: b"/a/b.php?x=1&y=%27<script>two", protocol: b"HTTP/1.1" };
     tx.request_headers(&line, fields);
     if plain {

@@ -9,7 +9,7 @@ mod request;
 mod store;
 mod time;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -88,6 +88,22 @@ pub struct Connection {
     pub server: IpAddr,
     /// Our port.
     pub server_port: u16,
+}
+
+impl Connection {
+    /// Both ends on this machine.
+    pub const LOOPBACK: Self = Self::without_socket(IpAddr::V4(Ipv4Addr::LOCALHOST));
+
+    /// For requests that no socket carried: from files, benchmarks and tests. To port 80 of this machine.
+    #[must_use]
+    pub const fn without_socket(client: IpAddr) -> Self {
+        Self {
+            client,
+            client_port: 40_000,
+            server: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            server_port: 80,
+        }
+    }
 }
 
 /// The request line.

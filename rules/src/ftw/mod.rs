@@ -9,7 +9,6 @@ mod yaml;
 
 pub use origin::Response;
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -188,20 +187,13 @@ struct Seen {
 
 fn observe(stage: &Stage, rules: &Arc<RuleSet>, plain: bool) -> Seen {
     let request = wire::read(&wire::write(&stage.input));
-    let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let connection = Connection {
-        client: local,
-        client_port: 40_000,
-        server: local,
-        server_port: 80,
-    };
     let options = Options {
         mode: Mode::DetectOnly,
         unique_id: 1,
         plain,
         ..Options::default()
     };
-    let mut transaction = Transaction::new(Arc::clone(rules), &options, &connection);
+    let mut transaction = Transaction::new(Arc::clone(rules), &options, &Connection::LOOPBACK);
     let line = RequestLine {
         method: &request.method,
         target: &request.target,
