@@ -6,7 +6,9 @@
     reason = "a broken rule set must fail the test"
 )]
 
-use std::path::PathBuf;
+#[path = "../../tests/src/crs.rs"]
+mod crs;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,13 +19,9 @@ use weir_rules::{
 
 /// The CRS at paranoia 4, or the baseline where it is not.
 fn rules() -> Arc<RuleSet> {
-    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let crs = std::env::var_os("WEIR_CRS").map_or_else(|| here.join("../../shared/crs"), PathBuf::from);
-    if !crs.join("rules").is_dir() {
-        assert!(std::env::var_os("CI").is_none(), "no CRS at {}", crs.display());
-        println!("with the baseline: there is no CRS at {}", crs.display());
+    let Some(crs) = crs::checkout("rules") else {
         return compile(&baseline(), &Disk).unwrap().rules;
-    }
+    };
     let extra = "SecAction \"id:900000,phase:1,pass,nolog,setvar:tx.blocking_paranoia_level=4\"\n";
     compile(&crs_sources(&crs, extra, false).unwrap(), &Disk)
         .unwrap()

@@ -1,12 +1,10 @@
 //! The optimised evaluation against the plain one, on random requests made of what attacks are made of.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a broken rule set must fail the test"
-)]
+#![allow(clippy::unwrap_used, reason = "a broken rule set must fail the test")]
 
-use std::path::PathBuf;
+#[path = "../../tests/src/crs.rs"]
+mod crs;
+
 use std::sync::{Arc, OnceLock};
 
 use proptest::prelude::*;
@@ -18,13 +16,9 @@ fn sets() -> &'static [Arc<RuleSet>] {
     static SETS: OnceLock<Vec<Arc<RuleSet>>> = OnceLock::new();
     SETS.get_or_init(|| {
         let mut sets = vec![compile(&baseline(), &Disk).unwrap().rules];
-        let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-        let crs = std::env::var_os("WEIR_CRS").map_or_else(|| here.join("../../shared/crs"), PathBuf::from);
-        if !crs.join("rules").is_dir() {
-            assert!(std::env::var_os("CI").is_none(), "no CRS at {}", crs.display());
-            println!("without the CRS: there is none at {}", crs.display());
+        let Some(crs) = crs::checkout("rules") else {
             return sets;
-        }
+        };
         for level in [1, 4] {
             let extra = format!(
                 "SecResponseBodyAccess On\nSecAction \"id:900000,phase:1,pass,nolog,\

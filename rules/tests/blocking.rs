@@ -1,26 +1,18 @@
 //! The stock CRS in blocking mode at paranoia level 1: ordinary sessions pass, the attack classes are refused. A suite
 //! in detect mode proves no decision.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a broken rule set must fail the test"
-)]
+#![allow(clippy::unwrap_used, reason = "a broken rule set must fail the test")]
 
-use std::path::PathBuf;
+#[path = "../../tests/src/crs.rs"]
+mod crs;
+
 use std::sync::Arc;
 
 use weir_rules::ftw::crs_sources;
 use weir_rules::{Connection, Disk, Options, RequestLine, RuleSet, Transaction, Verdict, compile};
 
 fn crs() -> Option<Arc<RuleSet>> {
-    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let crs = std::env::var_os("WEIR_CRS").map_or_else(|| here.join("../../shared/crs"), PathBuf::from);
-    if !crs.join("rules").is_dir() {
-        assert!(std::env::var_os("CI").is_none(), "no CRS at {}", crs.display());
-        println!("skipped: no CRS at {}", crs.display());
-        return None;
-    }
+    let crs = crs::checkout("rules")?;
     let sources = crs_sources(&crs, "SecResponseBodyAccess On\n", false).unwrap();
     Some(compile(&sources, &Disk).unwrap().rules)
 }

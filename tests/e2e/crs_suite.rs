@@ -1,18 +1,15 @@
 //! The regression suite of the OWASP CRS through the real proxy: what it lets through to the rules gives the same ids as in process.
 
-#![allow(
-    clippy::print_stdout,
-    reason = "says which requests did not reach the rules, and when there is no suite to run"
-)]
+#![allow(clippy::print_stdout, reason = "says which requests did not reach the rules")]
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use weir_rules::Disk;
 use weir_rules::ftw::{self, Exchange};
 use weir_tests::config::Config;
+use weir_tests::crs;
 use weir_tests::h1::H1;
 use weir_tests::origin::{Answer, Origin, Seen};
 use weir_tests::wait::wait_for;
@@ -22,17 +19,6 @@ use weir_tests::weir::Weir;
 const LOGGED_IDS_MAX: usize = 32;
 /// Requests are sent one after the other: the line of one is among so many next ones.
 const NEAR: usize = 4;
-
-fn crs() -> Option<PathBuf> {
-    let beside = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/crs"));
-    let crs = std::env::var_os("WEIR_CRS").map_or(beside, PathBuf::from);
-    if crs.join("tests/regression/tests").is_dir() {
-        return Some(crs.canonicalize().expect("a path that exists"));
-    }
-    assert!(std::env::var_os("CI").is_none(), "no CRS at {}", crs.display());
-    println!("skipped: no CRS at {}", crs.display());
-    None
-}
 
 fn reflecting(seen: &Seen) -> Answer {
     let answer = ftw::answer(seen.method.as_bytes(), seen.target.as_bytes(), &seen.body);
@@ -77,7 +63,9 @@ fn send(web: SocketAddr, request: &[u8]) -> (String, u16) {
 
 #[test]
 fn the_suite_of_the_crs_gives_the_same_ids_through_the_proxy() {
-    let Some(crs) = crs() else { return };
+    let Some(crs) = crs::checkout("tests/regression/tests") else {
+        return;
+    };
     let rules = ftw::compile_crs(&crs, &Disk).expect("the CRS compiles");
     let suite = ftw::crs_sources(&crs, "", true).expect("the CRS is there");
     let origin = Origin::answering(reflecting);

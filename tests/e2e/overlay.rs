@@ -1,7 +1,10 @@
 //! A tenant's own view of a shared rule set.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 use weir_tests::config::Config;
+use weir_tests::crs;
 use weir_tests::origin::Origin;
 use weir_tests::wait::wait_for;
 use weir_tests::weir::Weir;
@@ -173,7 +176,7 @@ fn resident_bytes(weir: &Weir) -> u64 {
 }
 
 /// A document of so many tenants with the CRS, an exclusion and an own rule each, and their files.
-fn crs_tenants(origin: &Origin, crs: &str, count: usize) -> (Config, Vec<(String, String)>) {
+fn crs_tenants(origin: &Origin, crs: &Path, count: usize) -> (Config, Vec<(String, String)>) {
     let tenants: Vec<Value> = (0..count)
         .map(|at| {
             let excluded = [json!({"id": 942_100, "targets": [format!("ARGS:own{at}")]})];
@@ -188,31 +191,14 @@ fn crs_tenants(origin: &Origin, crs: &str, count: usize) -> (Config, Vec<(String
             (format!("t{at}.conf"), rule)
         })
         .collect();
-    let set = [
-        format!("{crs}/crs-setup.conf.example"),
-        format!("{crs}/rules/*.conf"),
-    ];
+    let set = [crs.join("crs-setup.conf.example"), crs.join("rules/*.conf")];
     let config = Config::with_origin(origin.address())
         .set("/rule_sets", json!([{"id": "crs", "files": set}]))
         .set("/tenants", tenants);
     (config, files)
 }
 
-/// The CRS is not part of the project: `WEIR_CRS` or `../../shared/crs` says where it is. Without it the facts below fail in
-/// CI, and say that they were skipped elsewhere.
-#[expect(clippy::print_stdout, reason = "a skipped fact says so")]
-fn crs() -> Option<String> {
-    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/crs");
-    let crs = std::env::var("WEIR_CRS").unwrap_or_else(|_| beside.to_owned());
-    if std::path::Path::new(&crs).join("rules").is_dir() {
-        return Some(crs);
-    }
-    assert!(std::env::var_os("CI").is_none(), "no CRS at {crs}");
-    println!("skipped: no CRS at {crs}");
-    None
-}
-
-fn start_with_crs(origin: &Origin, crs: &str, count: usize) -> Weir {
+fn start_with_crs(origin: &Origin, crs: &Path, count: usize) -> Weir {
     let (config, files) = crs_tenants(origin, crs, count);
     let files: Vec<(&str, &str)> = files
         .iter()
@@ -223,7 +209,9 @@ fn start_with_crs(origin: &Origin, crs: &str, count: usize) -> Weir {
 
 #[test]
 fn a_thousand_tenants_with_the_crs_stay_below_200_megabytes_and_each_below_50_kilobytes() {
-    let Some(crs) = crs() else { return };
+    let Some(crs) = crs::checkout("rules") else {
+        return;
+    };
     let origin = Origin::start();
     let alone = resident_bytes(&start_with_crs(&origin, &crs, 1));
     let weir = start_with_crs(&origin, &crs, 1000);

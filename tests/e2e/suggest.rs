@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use weir_tests::config::Config;
+use weir_tests::crs;
 use weir_tests::origin::Origin;
 use weir_tests::wait::wait_for;
 use weir_tests::weir::{Weir, run};
@@ -156,18 +157,11 @@ fn suggested_exclusions_end_false_positives_and_nothing_else() {
     detect_suggest_patch_reload(&[PathBuf::from("set.conf")], OWN_SET);
 }
 
-/// The CRS is not part of the project: `WEIR_CRS` or `../shared/crs` says where it is; without it the test says so, and fails
-/// in CI.
 #[test]
 fn suggested_exclusions_fit_the_crs() {
-    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let crs = std::env::var_os("WEIR_CRS").map_or_else(|| here.join("../../shared/crs"), PathBuf::from);
-    if !crs.join("rules").is_dir() {
-        assert!(std::env::var_os("CI").is_none(), "no CRS at {}", crs.display());
-        println!("skipped: no CRS at {}", crs.display());
+    let Some(crs) = crs::checkout("rules") else {
         return;
-    }
-    let crs = crs.canonicalize().unwrap();
+    };
     let files = [crs.join("crs-setup.conf.example"), crs.join("rules/*.conf")];
     detect_suggest_patch_reload(&files, "");
 }
