@@ -34,6 +34,13 @@ pub fn http_date(unix_s: u64) -> [u8; 29] {
     text
 }
 
+/// Year, month from 1 for January, and day from 1, of a number of days since 1970 in the proleptic Gregorian calendar.
+#[must_use]
+pub fn calendar_date(unix_days: u64) -> (u64, u64, u64) {
+    let (year, month_from_march, day) = civil(unix_days);
+    (year, (month_from_march + 2) % 12 + 1, day)
+}
+
 /// Year, month from 0 for March, and day from 1, of the proleptic Gregorian calendar.
 fn civil(unix_days: u64) -> (u64, u64, u64) {
     let days = unix_days + EPOCH_DAYS;

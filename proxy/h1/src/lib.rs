@@ -26,7 +26,7 @@ mod trailer;
 mod write;
 
 pub use chunked::{ChunkError, ChunkedDecoder, Decoded, EXTENSION_BYTES_MAX, Trailer};
-pub use date::http_date;
+pub use date::{calendar_date, http_date};
 pub use fields::is_hop_by_hop;
 pub use grammar::{header_eq, valid_field_name, valid_field_value};
 pub use host::{split_host_port, valid_host};
