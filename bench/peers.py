@@ -7,15 +7,12 @@ One worker each on CPU 0; load generator and origin on CPU 1; loopback only. Ins
 """
 
 import argparse
-import datetime
 import json
-import math
 import os
 import shlex
-import sys
 
-from harness import cases, install, machine, memory, proxies, tenants
-from harness.process import Failed, Process, stop_all
+from harness import cases, install, machine, memory, proxies, script, tenants
+from harness.process import Failed, Process
 
 PEERS = ("nginx", "haproxy", "envoy", "stock-pingora")
 WEIRS = ("weir-plain", "weir-full", "weir-waf")
@@ -24,24 +21,12 @@ MEMORY_PROXIES = ("nginx", "stock-pingora", "weir-full", "weir-waf")
 STOCK_RATIO_MAX = 0.7
 
 
-def bounded(least, most):
-    """An argparse type: a whole number within bounds, so that no run is endless."""
-
-    def parse(text):
-        value = int(text)
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"must be {least} to {most}")
-        return value
-
-    return parse
-
-
 def arguments(argv):
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("case", nargs="?", default="all", choices=[*cases.CASES, "memory", "tenants", "all"])
-    parser.add_argument("--rounds", type=bounded(1, 50), default=5, help="interleaved rounds (default 5)")
-    parser.add_argument("--seconds", type=bounded(1, 60), default=3, help="length of one load run (default 3)")
+    parser.add_argument("--rounds", type=script.bounded(1, 50), default=5, help="interleaved rounds (default 5)")
+    parser.add_argument("--seconds", type=script.bounded(1, 60), default=3, help="length of one load run (default 3)")
     parser.add_argument("--proxies", help="comma-separated choice of: " + ", ".join(proxies.STARTS))
     parser.add_argument("--profile", choices=["dist", "release"], help="cargo profile of weir (default dist; release with --smoke)")
     parser.add_argument("--no-build", action="store_true", help="use the binaries that are there")
@@ -122,27 +107,6 @@ def title(case, chosen):
     return f"tenants: {tenants.TENANTS} in one document"
 
 
-def record(case, heading, text, facts, command):
-    """Writes the figures with the machine and the command that made them."""
-    folder = os.path.join(machine.BENCH, "record")
-    os.makedirs(folder, exist_ok=True)
-    today = datetime.datetime.now(datetime.UTC).date()
-    path = os.path.join(folder, f"{today}-{case}.md")
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(f"# {heading}\n\nCommand: `{command}`\n\n")
-        file.write("\n".join(f"- {fact}" for fact in facts) + f"\n\n{text}\n")
-    print(f"written: {os.path.relpath(path, machine.ROOT)}")
-
-
-def without_nan(value):
-    """The same figures with null for what could not be measured: JSON has no NaN."""
-    if isinstance(value, dict):
-        return {key: without_nan(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [without_nan(part) for part in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
-
-
 def main(argv):
     """Runs the chosen cases; 0 when every request was answered."""
     chosen = arguments(argv)
@@ -176,22 +140,14 @@ def main(argv):
         print(text, flush=True)
         figures["cases"][case] = rows
         if chosen.record:
-            record(case, heading, text, facts, command)
+            script.record(case, heading, text, facts, command)
     if chosen.json:
         with open(chosen.json, "w", encoding="utf-8") as file:
-            json.dump(without_nan(figures), file, indent=1)
+            json.dump(script.without_nan(figures), file, indent=1)
     if problems:
         raise Failed("\n".join(problems))
     return 0
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except Failed as failure:
-        print(f"bench: {failure}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    finally:
-        stop_all()
+    script.run(main)

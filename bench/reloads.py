@@ -16,12 +16,10 @@ import socket
 import ssl
 import statistics
 import subprocess
-import sys
 import time
 
-from harness import install, machine, steady, versions
-from harness.process import Failed, Process, free_port, stop_all
-from peers import bounded, record
+from harness import install, machine, script, steady, versions
+from harness.process import Failed, Process, free_port
 
 UPGRADE_LIMIT_S = 90
 # Old processes drain for at most the default of `drain.timeout_ms`.
@@ -31,8 +29,8 @@ DRAIN_LIMIT_S = 40
 def arguments(argv):
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--reloads", type=bounded(1, 1000), default=100, help="sound reloads (default 100)")
-    parser.add_argument("--upgrades", type=bounded(0, 100), default=10, help="binary upgrades (default 10)")
+    parser.add_argument("--reloads", type=script.bounded(1, 1000), default=100, help="sound reloads (default 100)")
+    parser.add_argument("--upgrades", type=script.bounded(0, 100), default=10, help="binary upgrades (default 10)")
     parser.add_argument("--profile", choices=["debug", "release", "dist"], default="release", help="cargo profile of weir")
     parser.add_argument("--no-build", action="store_true", help="use the binaries that are there")
     parser.add_argument("--record", action="store_true", help="also write bench/record/DATE-reloads.md")
@@ -227,19 +225,11 @@ def main(argv):
     wrong += steady.all_answered(versions.path(versions.ACCESS_LOG), answers)
     print(text, flush=True)
     if chosen.record:
-        record("reloads", f"{chosen.reloads} reloads and {chosen.upgrades} upgrades under load", text, facts, f"python3 bench/reloads.py {' '.join(argv)}")
+        script.record("reloads", f"{chosen.reloads} reloads and {chosen.upgrades} upgrades under load", text, facts, f"python3 bench/reloads.py {' '.join(argv)}")
     if wrong:
         raise Failed("\n".join(wrong))
     return 0
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except Failed as failure:
-        print(f"reloads: {failure}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    finally:
-        stop_all()
+    script.run(main)

@@ -15,11 +15,9 @@ import re
 import shlex
 import statistics
 import subprocess
-import sys
 
-from harness import cases, install, load, machine, proxies, waf_reload
-from harness.process import Failed, Process, free_port, stop_all
-from peers import bounded, record, without_nan
+from harness import cases, install, load, machine, proxies, script, waf_reload
+from harness.process import Failed, Process, free_port
 
 SHARED = os.path.join(machine.ROOT, "..", "shared")
 KINDS = {
@@ -59,8 +57,8 @@ def arguments(argv):
         "--modsecurity", metavar="VERSION", default="3.0.15.post2",
         help="version of the PyPI package libmodsecurity for `engine` (default 3.0.15.post2, the newest; 3.0.15 has the faster regex build)",
     )
-    parser.add_argument("--rounds", type=bounded(1, 50), default=3, help="interleaved rounds (default 3)")
-    parser.add_argument("--seconds", type=bounded(1, 60), default=3, help="length of one load run (default 3)")
+    parser.add_argument("--rounds", type=script.bounded(1, 50), default=3, help="interleaved rounds (default 3)")
+    parser.add_argument("--seconds", type=script.bounded(1, 60), default=3, help="length of one load run (default 3)")
     parser.add_argument("--profile", choices=["release", "dist"], default="dist", help="cargo profile of weir for `reload` (default dist)")
     parser.add_argument(
         "--real-time", action="store_true",
@@ -105,7 +103,7 @@ def engine(chosen):
     """Best transaction of all rounds per request, paranoia level and engine."""
     weir = install.already_built("weir", "dist") if chosen.no_build else install.built("weir", "weir", "dist")
     python = install.modsecurity_python(chosen.modsecurity)
-    script = os.path.join(machine.BENCH, "harness", "modsecurity.py")
+    peer = os.path.join(machine.BENCH, "harness", "modsecurity.py")
     rows = {}
     for level in [int(text) for text in chosen.paranoia.split(",")]:
         config = modsecurity_config(chosen.crs, level, "DetectionOnly")
@@ -114,7 +112,7 @@ def engine(chosen):
                 weir, "rules", "bench", "--crs", chosen.crs, "--requests", chosen.requests, "--paranoia", str(level),
                 "--repeat", "300", "--json",
             ])
-            theirs = on_one_cpu([python, script, config, chosen.requests, "30"])
+            theirs = on_one_cpu([python, peer, config, chosen.requests, "30"])
             for mine, peer in zip(ours["requests"], theirs["requests"]):
                 row = rows.setdefault((mine["name"], level), {"weir_us": mine["us"], "modsecurity_us": peer["total_us"]})
                 row["weir_us"] = min(row["weir_us"], mine["us"])
@@ -138,36 +136,9 @@ def engine(chosen):
 
 def nginx_modsecurity(setting, crs):
     """nginx with ModSecurity and the CRS at paranoia 1, blocking."""
-    module = install.modsecurity_module()
-    rules = modsecurity_config(crs, 1, "On")
-    port = free_port()
-    folder = os.path.join(machine.WORK, "nginx-modsecurity")
-    os.makedirs(folder, exist_ok=True)
-    temporary = "\n".join(f"  {kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-    user = "user root;" if os.geteuid() == 0 else ""
-    config = proxies.write("nginx-modsecurity.conf", f"""
-load_module {module};
-daemon off; {user} worker_processes 1; pid {folder}/pid; error_log {folder}/error.log crit;
-events {{ worker_connections 16384; }}
-http {{
-  access_log off; server_tokens off; keepalive_timeout 300s; keepalive_requests 1000000000; client_body_buffer_size 64k;
-{temporary}
-  upstream origin {{ server 127.0.0.1:{setting.origin_port}; keepalive 256; keepalive_requests 1000000000; }}
-  modsecurity on;
-  modsecurity_rules_file {rules};
-  server {{
-    listen 127.0.0.1:{port} backlog=4096;
-    location / {{
-      proxy_pass http://origin; proxy_http_version 1.1;
-      proxy_set_header Connection ""; proxy_set_header Host $host;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-    }}
-  }}
-}}
-""")
-    process = Process("nginx-modsecurity", [install.find_program("nginx"), "-c", config, "-e", f"{folder}/start.log"], machine.PROXY_CPU)
-    process.wait_port(port, limit_s=60)
-    return proxies.Proxy("nginx-modsecurity", process, port, port)
+    load_module = f"load_module {install.modsecurity_module()};"
+    rules = f"modsecurity on; modsecurity_rules_file {modsecurity_config(crs, 1, 'On')}; client_body_buffer_size 64k;"
+    return proxies.nginx(setting, "nginx-modsecurity", load_module, rules)
 
 
 def weir_crs(setting, crs):
@@ -190,7 +161,7 @@ def proxy(chosen):
     origin = Process("origin", [install.already_built("weir-bench-origin", "release")], machine.LOAD_CPU, events=True)
     setting = proxies.Setting(int(origin.wait_event("listening")["address"].rsplit(":", 1)[1]), "dist")
     running = [weir_crs(setting, chosen.crs), nginx_modsecurity(setting, chosen.crs)]
-    script = os.path.join(machine.BENCH, "harness", "waf_load.lua")
+    requests = os.path.join(machine.BENCH, "harness", "waf_load.lua")
     figures = []
     lines = ["| request | weir-crs us | nginx + ModSecurity us | ratio | weir-crs requests/s | failed |", "|---|---:|---:|---:|---:|---:|"]
     for kind, what in KINDS.items():
@@ -200,7 +171,7 @@ def proxy(chosen):
         for number in range(chosen.rounds):
             turn = number % len(running)
             for one in running[turn:] + running[:turn]:
-                command = ["wrk", "-t1", "-c32", f"-d{chosen.seconds}s", "-s", script, *load.headers(), f"http://localhost:{one.plain_port}/"]
+                command = ["wrk", "-t1", "-c32", f"-d{chosen.seconds}s", "-s", requests, *load.headers(), f"http://localhost:{one.plain_port}/"]
                 samples[one.name].append(cases.sample(one, command, chosen.seconds, origin.pid))
         ours, theirs = (samples[one.name] for one in running)
         failed = sum(sample.failed for sample in ours + theirs)
@@ -244,10 +215,10 @@ def main(argv):
     print(f"\n## {heading}\n\n{text}", flush=True)
     command = shlex.join(["python3", "bench/waf.py", *argv])
     if chosen.record:
-        record(f"waf-{chosen.case}", heading, text, facts, command)
+        script.record(f"waf-{chosen.case}", heading, text, facts, command)
     if chosen.json:
         with open(chosen.json, "w", encoding="utf-8") as file:
-            json.dump(without_nan({"facts": facts, "command": command, "figures": figures}), file, indent=1)
+            json.dump(script.without_nan({"facts": facts, "command": command, "figures": figures}), file, indent=1)
     return 0
 
 
@@ -259,12 +230,4 @@ def crs_version(crs):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except Failed as failure:
-        print(f"bench: {failure}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    finally:
-        stop_all()
+    script.run(main)

@@ -44,21 +44,23 @@ def write(name, text):
     return path
 
 
-def nginx(setting):
-    """nginx with an upstream keep-alive pool; no access log, no session tickets."""
+def nginx(setting, name="nginx", main="", http=""):
+    """nginx with an upstream keep-alive pool; no access log, no session tickets. `main` and `http` are more directives."""
     plain, tls = free_port(), free_port()
     cert, key, _ = install.certificate()
-    folder = os.path.join(machine.WORK, "nginx")
+    folder = os.path.join(machine.WORK, name)
     os.makedirs(folder, exist_ok=True)
     temporary = "\n".join(
         f"  {kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     user = "user root;" if os.geteuid() == 0 else ""
-    config = write("nginx.conf", f"""
+    config = write(f"{name}.conf", f"""
+{main}
 daemon off; {user} worker_processes 1; pid {folder}/pid; error_log {folder}/error.log error;
 events {{ worker_connections 16384; }}
 http {{
   access_log off; server_tokens off; keepalive_timeout {IDLE_MS // 1000}s; keepalive_requests 1000000000;
+  {http}
 {temporary}
   upstream origin {{ server 127.0.0.1:{setting.origin_port}; keepalive 256; keepalive_requests 1000000000; }}
   server {{
@@ -75,9 +77,9 @@ http {{
   }}
 }}
 """)
-    process = Process("nginx", [install.find_program("nginx"), "-c", config, "-e", f"{folder}/start.log"], machine.PROXY_CPU)
-    process.wait_port(plain)
-    return Proxy("nginx", process, plain, tls)
+    process = Process(name, [install.find_program("nginx"), "-c", config, "-e", f"{folder}/start.log"], machine.PROXY_CPU)
+    process.wait_port(plain, limit_s=60)
+    return Proxy(name, process, plain, tls)
 
 
 def haproxy(setting):
