@@ -85,3 +85,25 @@ fn a_body_that_rules_do_not_look_at_is_not_read() {
     tx.request_body_chunk(b"a=evil");
     assert_eq!(tx.request_body_end(b"a=evil"), Verdict::Continue);
 }
+
+#[test]
+fn a_cut_body_has_no_fault_and_what_no_parser_gave_is_judged_as_it_was_sent() {
+    let rules = rules(RULES);
+    for (kind, body, wanted) in [
+        ("application/json", r#"{"a":["x","evi"#, &[3_u64][..]),
+        ("application/json", r#"{"a":["x","evil x"#, &[2, 3]),
+        ("text/xml", "<a><b>evil text", &[2, 3]),
+        (
+            "multipart/form-data; boundary=b",
+            "--b\r\nContent-Disposition: form-data; name=\"q\"\r\n\r\nevil",
+            &[2, 3],
+        ),
+        ("application/json", r#"{"a":}evil"#, &[2, 4]),
+    ] {
+        let mut tx = begin(&rules, kind);
+        tx.request_body_is_cut();
+        let _ = tx.request_body(body.as_bytes());
+        let ids: Vec<u64> = tx.finish().matches.iter().map(|m| m.id).collect();
+        assert_eq!(ids, wanted, "{kind}: {body}");
+    }
+}

@@ -149,6 +149,24 @@ fn a_body_above_the_limit_is_413_or_streamed_as_the_tenant_says() {
     let stream = limit("stream");
     assert_eq!(stream.weir.client().roundtrip(&request).status, 200);
     assert_eq!(stream.origin.wait_seen(1)[0].body_bytes, 1001);
+    let document = format!("{{\"a\": \"{}\"}}", "x".repeat(2000));
+    assert_eq!(
+        stream
+            .weir
+            .client()
+            .roundtrip(post("application/json", &document))
+            .status,
+        200
+    );
+    let attack = format!("{{\"q\": \"{ATTACK}\", \"a\": \"{}\"}}", "x".repeat(2000));
+    assert_eq!(
+        stream
+            .weir
+            .client()
+            .roundtrip(post("application/json", &attack))
+            .status,
+        403
+    );
 }
 
 #[test]

@@ -61,23 +61,16 @@ impl ContentCoding {
         }
         match self {
             Self::Identity => Ok(Cow::Borrowed(body)),
-            Self::Gzip => {
-                let mut decoder = GzDecoder::new(body);
-                let decoded = bounds.read(&mut decoder)?;
-                // What follows the first member would reach an origin that reads it, unjudged.
-                let more = bounds.whole
-                    && (decoded.len() as u64) < bounds.bytes_max
-                    && !decoder.into_inner().is_empty();
-                if more {
-                    Err(Undecodable::Broken)
-                } else {
-                    Ok(Cow::Owned(decoded))
-                }
-            }
-            Self::Deflate => match bounds.read(&mut ZlibDecoder::new(body)) {
-                Err(Undecodable::Broken) => bounds.read(&mut DeflateDecoder::new(body)).map(Cow::Owned),
-                read => read.map(Cow::Owned),
-            },
+            // What follows the first member would reach an origin that reads it, unjudged.
+            Self::Gzip => bounds.read(GzDecoder::new(body), |decoder| decoder.into_inner().is_empty()),
+            Self::Deflate => bounds
+                .read(ZlibDecoder::new(body), |decoder| decoder.into_inner().is_empty())
+                .or_else(|error| match error {
+                    Undecodable::Broken => bounds.read(DeflateDecoder::new(body), |decoder| {
+                        decoder.into_inner().is_empty()
+                    }),
+                    Undecodable::TooLarge => Err(error),
+                }),
             Self::Other => Err(Undecodable::Broken),
         }
     }
@@ -95,9 +88,15 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    fn read(&self, decoder: &mut impl Read) -> Result<Vec<u8>, Undecodable> {
+    /// All that a decoder gives, as far as it may be held. `at_end` says whether the decoder has used all of its input.
+    fn read<'a, D: Read>(
+        &self,
+        mut decoder: D,
+        at_end: impl Fn(D) -> bool,
+    ) -> Result<Cow<'a, [u8]>, Undecodable> {
         let mut decoded = Vec::new();
         let read = decoder
+            .by_ref()
             .take(self.bytes_max.saturating_add(1))
             .read_to_end(&mut decoded);
         if decoded.len() as u64 > self.bytes_max {
@@ -105,10 +104,17 @@ impl Bounds {
                 return Err(Undecodable::TooLarge);
             }
             decoded.truncate(usize::try_from(self.bytes_max).unwrap_or(usize::MAX));
-        } else if read.is_err() && (self.whole || decoded.is_empty()) {
+            return Ok(Cow::Owned(decoded));
+        }
+        let broken = if self.whole {
+            read.is_err() || !at_end(decoder)
+        } else {
+            read.is_err() && decoded.is_empty()
+        };
+        if broken {
             return Err(Undecodable::Broken);
         }
-        Ok(decoded)
+        Ok(Cow::Owned(decoded))
     }
 }
 
@@ -180,8 +186,14 @@ mod tests {
         assert_eq!(of("gzip").decode(&bomb, &SMALL), Err(Undecodable::TooLarge));
         assert_eq!(of("gzip").decode(b"a=1", &SMALL), Err(Undecodable::Broken));
         assert_eq!(of("br").decode(b"a=1", &SMALL), Err(Undecodable::Broken));
-        let two = [gzip(b"a=1"), gzip(b"&q=evil")].concat();
-        assert_eq!(of("gzip").decode(&two, &SMALL), Err(Undecodable::Broken));
+        for first in [3, 1000] {
+            let two = [gzip(&vec![b'a'; first]), gzip(b"&q=evil")].concat();
+            assert_eq!(
+                of("gzip").decode(&two, &SMALL),
+                Err(Undecodable::Broken),
+                "{first}"
+            );
+        }
         let cut = &gzip(b"some text that is long enough")[..20];
         assert_eq!(of("gzip").decode(cut, &SMALL), Err(Undecodable::Broken));
     }

@@ -1,5 +1,6 @@
 //! One request before the tenant's rules, from its head to its response.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -96,10 +97,11 @@ impl Screening {
         self.transaction = Some(transaction);
         self.rules = Some(Arc::clone(judges.rules));
         self.coding = coding_of(request);
-        self.body_bytes_max = policy.tenant.waf.body_bytes_max;
-        self.refuse_over = policy.tenant.waf.body_over_limit == BodyOverLimit::Refuse;
         self.refuse_unreadable = options.mode == Mode::Enforce && policy.tenant.waf.refuse_unreadable;
+        self.body_bytes_max = policy.tenant.waf.body_bytes_max;
         self.lowered = policy.tenant.waf.mode == WafMode::Block && judges.mode != WafMode::Block;
+        // A switch that says only to detect says it of this too.
+        self.refuse_over = !self.lowered && policy.tenant.waf.body_over_limit == BodyOverLimit::Refuse;
         refuse(&verdict, RefusalCode::WafBlocked)
     }
 
@@ -131,19 +133,23 @@ impl Screening {
             refuse_over: self.refuse_over && whole,
             whole,
         };
-        let decoded = self.coding.decode(body, &bounds);
-        let readable = decoded.as_deref().unwrap_or(body);
+        let decoded = match self.coding.decode(body, &bounds) {
+            Ok(decoded) => decoded,
+            Err(Undecodable::TooLarge) => return Err(Refusal::boxed(RefusalCode::BodyTooLarge)),
+            Err(Undecodable::Broken) => {
+                transaction.request_body_is_unreadable("the content coding is not known or broken");
+                Cow::Borrowed(body)
+            }
+        };
         if !whole {
             transaction.request_body_is_cut();
         }
-        refuse(&transaction.request_body_end(readable), RefusalCode::WafBlocked)?;
+        refuse(&transaction.request_body_end(&decoded), RefusalCode::WafBlocked)?;
         // What no parser could read, no rule has seen: an attack may hide in it.
-        match decoded {
-            _ if !self.refuse_unreadable || !whole => Ok(()),
-            Err(Undecodable::TooLarge) => Err(Refusal::boxed(RefusalCode::BodyTooLarge)),
-            Ok(_) if transaction.body_fault().is_none() => Ok(()),
-            Ok(_) | Err(Undecodable::Broken) => Err(Refusal::boxed(RefusalCode::WafUnreadable)),
+        if self.refuse_unreadable && whole && transaction.body_fault().is_some() {
+            return Err(Refusal::boxed(RefusalCode::WafUnreadable));
         }
+        Ok(())
     }
 
     pub(crate) fn response_head(&mut self, status: u16, fields: &[Field<'_>]) -> Result<(), Stop> {

@@ -67,6 +67,8 @@ pub(crate) struct Outcome {
     pub(crate) files_length: usize,
     /// Why it could not be read.
     pub(crate) fault: Option<Fault>,
+    /// Whether it ends within something that a parser has not given.
+    pub(crate) open: bool,
 }
 
 impl Reader {
@@ -126,8 +128,9 @@ impl Reader {
         self.fault = read.err();
     }
 
-    /// Ends the body.
-    pub(crate) fn finish(mut self, sink: &mut Sink<'_>) -> Outcome {
+    /// Ends the body. That a cut one has no proper end is no fault of it.
+    pub(crate) fn finish(mut self, cut: bool, sink: &mut Sink<'_>) -> Outcome {
+        let mut open = false;
         if self.length == 0 {
             // No body is no faulty body.
             self.fault = None;
@@ -140,6 +143,8 @@ impl Reader {
                 Form::Unknown => Ok(()),
             };
             self.fault = read.err();
+            open = self.fault.is_some();
+            self.fault = self.fault.filter(|fault| !cut || *fault == TOO_MANY);
         }
         let files_length = match &self.form {
             Form::Multipart(reader) => reader.files_length(),
@@ -149,6 +154,7 @@ impl Reader {
             length: self.length,
             files_length,
             fault: self.fault,
+            open,
         }
     }
 }

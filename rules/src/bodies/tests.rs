@@ -29,7 +29,7 @@ fn read(kind: &str, chunks: &[&[u8]]) -> (Entries, Outcome) {
     for chunk in chunks {
         reader.push(chunk, &mut sink);
     }
-    let outcome = reader.finish(&mut sink);
+    let outcome = reader.finish(false, &mut sink);
     (entries, outcome)
 }
 

@@ -180,14 +180,21 @@ impl Transaction {
         self.run(1)
     }
 
-    /// Notes that the body is longer than what of it is judged: `INBOUND_DATA_ERROR`. To be said before its end.
+    /// Notes that the body is longer than what of it is judged: `INBOUND_DATA_ERROR`. To be said before its end; that it has no
+    /// proper end is then no fault.
     pub fn request_body_is_cut(&mut self) {
         self.store.set(Var::InboundDataError, b"1");
     }
 
+    /// Notes that the body is not what rules are given of it, and why: `REQBODY_ERROR`. To be said before its end.
+    pub fn request_body_is_unreadable(&mut self, why: &'static str) {
+        self.fault(why);
+    }
+
     fn end_body(&mut self, reader: bodies::Reader, whole: &[u8]) {
         let raw = reader.keeps_raw();
-        let outcome = self.with_sink(|sink| reader.finish(sink));
+        let cut = self.store.scalar(Var::InboundDataError).is_some();
+        let outcome = self.with_sink(|sink| reader.finish(cut, sink));
         let number = |length| i64::try_from(length).unwrap_or(i64::MAX);
         let length = self.store.add_number(number(outcome.length));
         self.store.set_id(Var::RequestBodyLength, length);
@@ -195,7 +202,8 @@ impl Transaction {
             let length = self.store.add_number(number(outcome.files_length));
             self.store.set_id(Var::FilesCombinedSize, length);
         }
-        let forced = self.force_body || outcome.fault.is_some();
+        // What no parser gave is judged as it was sent.
+        let forced = self.force_body || outcome.fault.is_some() || outcome.open;
         if outcome.length > 0 && (raw || forced) {
             self.store.set(Var::RequestBody, whole);
         }
