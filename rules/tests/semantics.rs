@@ -221,6 +221,14 @@ fn directives_of_other_engines_say_what_does_instead() {
 }
 
 #[test]
+fn an_option_of_ctl_without_effect_is_told_once() {
+    let rule = |id: u32| format!("SecAction \"id:{id},phase:1,pass,ctl:auditLogParts=+E\"\n");
+    let found = compile(&source(&(rule(1) + &rule(2))), &Disk).unwrap().warnings;
+    let codes: Vec<&str> = found.iter().map(|f| f.code).collect();
+    assert_eq!(codes, ["ctl_without_effect"]);
+}
+
+#[test]
 fn a_rule_that_can_never_match_is_linted_and_its_neighbours_are_not() {
     for (rule, lint) in [
         ("SecRule RESPONSE_STATUS \"@eq 500\" \"id:1,phase:1\"", true),

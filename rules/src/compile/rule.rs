@@ -602,6 +602,15 @@ impl Builder<'_> {
         });
     }
 
+    /// Told once: older releases of the CRS have it in many rules.
+    fn without_effect(&mut self, action: &Action) {
+        let code = "ctl_without_effect";
+        if self.found.iter().all(|found| found.code != code) {
+            let message = "`ctl:auditLogParts` has no effect in Weir: an audit event has one form (`observability.audit_log`)";
+            self.found.push(action.place.warning(code, message));
+        }
+    }
+
     fn ctl(&mut self, action: &Action, draft: &mut Draft) -> Option<()> {
         let (name, value) = action.value.as_deref()?.split_once('=')?;
         let lower = name.trim().to_ascii_lowercase();
@@ -616,8 +625,10 @@ impl Builder<'_> {
             "forcerequestbodyvariable" => Effect::ForceRequestBody(value.eq_ignore_ascii_case("on")),
             "parsexmlintoargs" => Effect::XmlArgs(xml_args(value)?),
             "auditengine" => Effect::Audit(audit_engine(value)?),
-            // An audit event has one form.
-            "auditlogparts" => return Some(()),
+            "auditlogparts" => {
+                self.without_effect(action);
+                return Some(());
+            }
             "ruleremovebyid" | "ruleremovebytag" | "ruleremovebymsg" => {
                 self.selectors
                     .push(rule_selector(&lower, value, &self.patterns).ok()?);

@@ -280,6 +280,8 @@ pub struct Transaction {
     full_request: Option<Id>,
     /// The body while it is read.
     reading: Option<bodies::Reader>,
+    /// The body is longer than what is judged of it.
+    body_cut: bool,
     pub(crate) force_body: bool,
     /// Whether bodies are read, from the settings or by `ctl`.
     body_access: bool,

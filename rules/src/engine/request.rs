@@ -72,6 +72,7 @@ impl Transaction {
             highest_severity: u8::MAX,
             full_request: None,
             reading: None,
+            body_cut: false,
             force_body: false,
             body_access,
             response_access,
@@ -183,6 +184,7 @@ impl Transaction {
     /// Notes that the body is longer than what of it is judged: `INBOUND_DATA_ERROR`. To be said before its end; that it has no
     /// proper end is then no fault.
     pub fn request_body_is_cut(&mut self) {
+        self.body_cut = true;
         self.store.set(Var::InboundDataError, b"1");
     }
 
@@ -193,7 +195,7 @@ impl Transaction {
 
     fn end_body(&mut self, reader: bodies::Reader, whole: &[u8]) {
         let raw = reader.keeps_raw();
-        let cut = self.store.scalar(Var::InboundDataError).is_some();
+        let cut = self.body_cut;
         let outcome = self.with_sink(|sink| reader.finish(cut, sink));
         let number = |length| i64::try_from(length).unwrap_or(i64::MAX);
         let length = self.store.add_number(number(outcome.length));

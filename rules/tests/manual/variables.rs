@@ -1,6 +1,6 @@
 //! The variables, up to `PATH_INFO`.
 
-use super::{Refused, UPLOAD, UPLOADED, With, Works, check};
+use super::{Cut, Refused, UPLOAD, UPLOADED, With, Works, check};
 
 #[test]
 fn every_variable_up_to_p_is_accepted_and_works_or_is_refused_with_what_to_do_instead() {
@@ -156,7 +156,7 @@ fn every_variable_up_to_p_is_accepted_and_works_or_is_refused_with_what_to_do_in
         ),
         (
             "INBOUND_DATA_ERROR",
-            Works("SecRule INBOUND_DATA_ERROR \"@eq 1\" \"id:1,phase:5,pass\"\n"),
+            Cut("SecRule INBOUND_DATA_ERROR \"@eq 1\" \"id:1,phase:5,pass\"\n"),
         ),
         (
             "MATCHED_VAR",
