@@ -40,9 +40,7 @@ type Key = (Var, Arc<[u8]>);
 pub struct Collections {
     hasher: RandomState,
     shards: [Mutex<Shard>; SHARDS],
-    records: AtomicUsize,
-    bytes: AtomicUsize,
-    evicted: AtomicU64,
+    counts: Counts,
     refused: AtomicU64,
     pool: Option<Arc<CollectionsPool>>,
 }
@@ -105,9 +103,7 @@ impl Default for Collections {
         Self {
             hasher: RandomState::new(),
             shards: Default::default(),
-            records: AtomicUsize::new(0),
-            bytes: AtomicUsize::new(0),
-            evicted: AtomicU64::new(0),
+            counts: Counts::default(),
             refused: AtomicU64::new(0),
             pool: None,
         }
@@ -117,8 +113,7 @@ impl Default for Collections {
 impl Drop for Collections {
     fn drop(&mut self) {
         if let Some(pool) = &self.pool {
-            let (records, bytes) = (*self.records.get_mut(), *self.bytes.get_mut());
-            pool.changed(Size::default(), Size { records, bytes });
+            pool.changed(Size::default(), self.counts.size());
         }
     }
 }
@@ -128,6 +123,47 @@ impl Drop for Collections {
 struct Size {
     records: usize,
     bytes: usize,
+}
+
+/// How full a store is, or all of a pool.
+#[derive(Debug, Default)]
+struct Counts {
+    records: AtomicUsize,
+    bytes: AtomicUsize,
+    evicted: AtomicU64,
+}
+
+impl Counts {
+    /// Adds and takes off in one step.
+    fn changed(&self, more: Size, less: Size) {
+        let add = |counter: &AtomicUsize, more: usize, less: usize| {
+            counter.fetch_add(more.wrapping_sub(less), Ordering::Relaxed);
+        };
+        add(&self.records, more.records, less.records);
+        add(&self.bytes, more.bytes, less.bytes);
+    }
+
+    fn evicted(&self, count: u64) {
+        self.evicted.fetch_add(count, Ordering::Relaxed);
+    }
+
+    fn size(&self) -> Size {
+        Size {
+            records: self.records.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    fn usage(&self, refused: u64) -> CollectionsUse {
+        let Size { records, bytes } = self.size();
+        let evicted = self.evicted.load(Ordering::Relaxed);
+        CollectionsUse {
+            records,
+            bytes,
+            evicted,
+            refused,
+        }
+    }
 }
 
 impl Collections {
@@ -144,12 +180,7 @@ impl Collections {
     /// How full the store is.
     #[must_use]
     pub fn usage(&self) -> CollectionsUse {
-        CollectionsUse {
-            records: self.records.load(Ordering::Relaxed),
-            bytes: self.bytes.load(Ordering::Relaxed),
-            evicted: self.evicted.load(Ordering::Relaxed),
-            refused: self.refused.load(Ordering::Relaxed),
-        }
+        self.counts.usage(self.refused.load(Ordering::Relaxed))
     }
 
     /// The key of a record; what is beyond the bound is cut.
@@ -188,9 +219,8 @@ impl Collections {
 
     /// Counts what changed in a shard, whose lock is held: so no counter is ever below what was counted before.
     fn account(&self, before: Size, after: Size, evicted: u64) {
-        add(&self.records, after.records, before.records);
-        add(&self.bytes, after.bytes, before.bytes);
-        self.evicted.fetch_add(evicted, Ordering::Relaxed);
+        self.counts.changed(after, before);
+        self.counts.evicted(evicted);
         if let Some(pool) = &self.pool {
             pool.changed(after, before);
             pool.evicted(evicted);
@@ -213,11 +243,6 @@ impl Collections {
         let shard = self.shards.get(at).unwrap_or(first);
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Adds to a counter and takes off in one step.
-fn add(counter: &AtomicUsize, more: usize, less: usize) {
-    counter.fetch_add(more.wrapping_sub(less), Ordering::Relaxed);
 }
 
 impl Shard {

@@ -2,25 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a broken rule text must fail the test")]
 
-use weir_rules::{
-    Audit, Connection, Decision, Disk, Mode, Options, Report, RequestLine, Source, Transaction, compile,
-};
+mod exchange;
+
+use exchange::exchange;
+use weir_rules::{Audit, Decision, Mode, Options, Report};
 
 fn report_with(text: &str, target: &str, kind: &str, body: &str, options: &Options) -> Report {
-    let source = Source {
-        path: "test.conf".into(),
-        text: text.to_owned(),
-    };
-    let rules = compile(&[source], &Disk).unwrap().rules;
-    let mut tx = Transaction::new(rules, options, &Connection::LOOPBACK);
-    let line = RequestLine {
-        method: b"POST",
-        target: target.as_bytes(),
-        protocol: b"HTTP/1.1",
-    };
-    let _ = tx.request_headers(&line, &[(b"Content-Type", kind.as_bytes())]);
-    let _ = tx.request_body(body.as_bytes());
-    tx.finish()
+    exchange(text, target, kind, body, options).1
 }
 
 fn report(text: &str, target: &str) -> Report {

@@ -2,28 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a broken rule text must fail the test")]
 
-use weir_rules::{Connection, Disk, Mode, Options, RequestLine, Source, Transaction, Verdict, compile};
+mod exchange;
 
-fn source(text: &str) -> Vec<Source> {
-    vec![Source {
-        path: "test.conf".into(),
-        text: text.to_owned(),
-    }]
-}
+use exchange::{exchange, source};
+use weir_rules::{Connection, Disk, Mode, Options, Transaction, Verdict, compile};
 
 fn judge(text: &str, target: &str, kind: &str, body: &str, options: &Options) -> (Verdict, Vec<u64>) {
-    let rules = compile(&source(text), &Disk).unwrap().rules;
-    let mut tx = Transaction::new(rules, options, &Connection::LOOPBACK);
-    let line = RequestLine {
-        method: b"POST",
-        target: target.as_bytes(),
-        protocol: b"HTTP/1.1",
-    };
-    let mut verdict = tx.request_headers(&line, &[(b"Content-Type", kind.as_bytes())]);
-    if verdict == Verdict::Continue {
-        verdict = tx.request_body(body.as_bytes());
-    }
-    (verdict, tx.finish().matches.iter().map(|m| m.id).collect())
+    let (verdict, report) = exchange(text, target, kind, body, options);
+    (verdict, report.matches.iter().map(|m| m.id).collect())
 }
 
 fn ids(text: &str, target: &str) -> Vec<u64> {

@@ -1,9 +1,8 @@
 //! What the stores of all tenants of a process take together.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError, Weak};
 
-use super::{Collections, CollectionsUse, Size, add};
+use super::{Collections, CollectionsUse, Counts, Size};
 
 /// Bytes of all stores together, unless said otherwise: that of 32 full ones.
 const BYTES_MAX: usize = 256 << 20;
@@ -13,9 +12,7 @@ const BYTES_MAX: usize = 256 << 20;
 #[derive(Debug)]
 pub struct CollectionsPool {
     bytes_max: usize,
-    records: AtomicUsize,
-    bytes: AtomicUsize,
-    evicted: AtomicU64,
+    counts: Counts,
     stores: Mutex<Vec<Weak<Collections>>>,
 }
 
@@ -31,9 +28,7 @@ impl CollectionsPool {
     pub fn new(bytes_max: usize) -> Self {
         Self {
             bytes_max,
-            records: AtomicUsize::new(0),
-            bytes: AtomicUsize::new(0),
-            evicted: AtomicU64::new(0),
+            counts: Counts::default(),
             stores: Mutex::default(),
         }
     }
@@ -41,12 +36,7 @@ impl CollectionsPool {
     /// How full all stores are; refused writes are counted by the stores only.
     #[must_use]
     pub fn usage(&self) -> CollectionsUse {
-        CollectionsUse {
-            records: self.records.load(Ordering::Relaxed),
-            bytes: self.bytes.load(Ordering::Relaxed),
-            evicted: self.evicted.load(Ordering::Relaxed),
-            refused: 0,
-        }
+        self.counts.usage(0)
     }
 
     pub(super) fn join(&self, store: &Arc<Collections>) {
@@ -56,24 +46,23 @@ impl CollectionsPool {
     }
 
     pub(super) fn changed(&self, more: Size, less: Size) {
-        add(&self.records, more.records, less.records);
-        add(&self.bytes, more.bytes, less.bytes);
+        self.counts.changed(more, less);
     }
 
     pub(super) fn evicted(&self, count: u64) {
-        self.evicted.fetch_add(count, Ordering::Relaxed);
+        self.counts.evicted(count);
     }
 
     /// Makes room while there is too much; called without a lock of any shard. One thread at a time does, and the others
     /// go on.
     pub(super) fn relieve(&self, now_ms: u64) {
-        while self.bytes.load(Ordering::Relaxed) > self.bytes_max {
+        while self.counts.size().bytes > self.bytes_max {
             let stores = match self.stores.try_lock() {
                 Ok(stores) => stores,
                 Err(TryLockError::Poisoned(stores)) => stores.into_inner(),
                 Err(TryLockError::WouldBlock) => return,
             };
-            let size = |store: &Arc<Collections>| store.bytes.load(Ordering::Relaxed);
+            let size = |store: &Arc<Collections>| store.counts.size().bytes;
             let largest = stores.iter().filter_map(Weak::upgrade).max_by_key(size);
             drop(stores);
             match largest.filter(|store| size(store) > 0) {
