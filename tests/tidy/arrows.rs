@@ -24,7 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("weir-plan", &["weir-schema"]),
-    ("weir-control", &["weir-plan", "weir-schema", "weir-rules"]),
+    ("weir-control", &["weir-plan", "weir-schema", "weir-rules", "weir-geoip"]),
     (
         "weir",
         &[
