@@ -3,4 +3,5 @@
 pub mod codes;
 pub mod config;
 pub mod ids;
+pub mod push;
 pub mod telemetry;

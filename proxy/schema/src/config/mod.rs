@@ -4,6 +4,7 @@ mod check;
 pub mod checked;
 mod diff;
 mod error;
+mod parts;
 pub mod raw;
 mod rule;
 mod tree;
@@ -11,6 +12,7 @@ mod tree;
 pub use check::{Document, check, state_dir_of};
 pub use diff::{Change, Diff, DiffEntry, FieldChange, diff};
 pub use error::ConfigError;
+pub use parts::{CheckedParts, Own, Parts, check_parts};
 pub use rule::json_schema;
 
 /// A commented document that passes the check: the tour of the README.
