@@ -149,7 +149,7 @@ impl Messages {
     ///
     /// # Errors
     /// When it is too long: the session is over.
-    pub fn next(&mut self) -> Result<Option<Vec<u8>>, TooLong> {
+    pub fn take(&mut self) -> Result<Option<Vec<u8>>, TooLong> {
         let Some(head) = self.buffer.first_chunk::<4>() else {
             return Ok(None);
         };
@@ -214,7 +214,7 @@ mod tests {
         let mut numbers = Vec::new();
         for byte in bytes {
             messages.feed(&[byte]);
-            while let Some(json) = messages.next().unwrap() {
+            while let Some(json) = messages.take().unwrap() {
                 match serde_json::from_slice(&json).unwrap() {
                     Down::Ping { number } => numbers.push(number),
                     other => panic!("{other:?}"),
@@ -223,7 +223,7 @@ mod tests {
         }
         assert_eq!(numbers, [0, 1, 2]);
         messages.feed(&[0xff; 4]);
-        assert_eq!(messages.next(), Err(TooLong));
+        assert_eq!(messages.take(), Err(TooLong));
     }
 
     #[test]
