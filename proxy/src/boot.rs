@@ -17,6 +17,7 @@ use weir_schema::config::{ConfigError, Document};
 
 use crate::admin;
 use crate::claims::Claims;
+use crate::clock;
 use crate::events::Events;
 use crate::handover::{self, Offer, Predecessor};
 use crate::listen::accept::Listeners;
@@ -26,6 +27,7 @@ use crate::process::{Command, Process, Signals};
 use crate::reload::{Current, Reloader};
 use crate::switches::{self, Switches};
 use crate::sync::first::{self, First};
+use crate::sync::pushed::{Control, ControlOptions, ControlService};
 use crate::telemetry::access_log::Writer;
 use crate::telemetry::audit::Auditor;
 use crate::telemetry::registry::Metrics;
@@ -39,6 +41,8 @@ pub struct ProxyOptions {
     pub file: Option<PathBuf>,
     /// Folder for last-known-good versions; without it the document's `node.state_dir`.
     pub state_dir: Option<PathBuf>,
+    /// Where configuration is pushed from; without it the process runs alone, on its document.
+    pub control: Option<ControlOptions>,
     /// Print events for people instead of JSON lines.
     pub human: bool,
 }
@@ -114,6 +118,9 @@ pub fn run_proxy(options: ProxyOptions) -> Result<(), StartError> {
         process: Arc::clone(&process),
         listening: Some(listening),
     });
+    if let Some(control) = &process.control {
+        server.add_service(ControlService::new(Arc::clone(&process), Arc::clone(control)));
+    }
     let signals = Signals {
         process: Arc::clone(&process),
         commands: Mutex::new(commands),
@@ -134,23 +141,45 @@ fn assemble(options: ProxyOptions, offer: Option<Offer>) -> Result<Assembled, St
     let metrics = Metrics::new().map_err(|error| StartError::System(error.to_string()))?;
     let mut inherited = Inherited::take(offer.as_ref().map_or(&[], |offer| offer.sockets.as_slice()));
     let generation = offer.as_ref().map_or(1, |offer| offer.generation);
+    clock::sync_wall();
+    let control = options.control.map(Control::open).transpose()?.map(Arc::new);
     let state_dir = options.state_dir.as_deref();
     let waf_switches = offer.as_ref().and_then(|offer| offer.waf_switches.clone());
-    let mut first = match offer {
-        Some(Offer {
-            document: Some(document),
-            fallback,
-            kept_tenants,
-            kept_document,
-            ..
-        }) => {
+    let mut first = match (offer, &control) {
+        (
+            Some(Offer {
+                pushed: Some(signed),
+                fallback,
+                kept_tenants,
+                kept_document,
+                ..
+            }),
+            Some(control),
+        ) => {
+            let kept = first::Kept {
+                tenants: kept_tenants,
+                document: kept_document.map(Into::into),
+            };
+            control.handed_over(signed, fallback, kept, &metrics)?
+        }
+        (
+            Some(Offer {
+                document: Some(document),
+                fallback,
+                kept_tenants,
+                kept_document,
+                ..
+            }),
+            _,
+        ) => {
             let kept = first::Kept {
                 tenants: kept_tenants,
                 document: kept_document.map(Into::into),
             };
             First::handed_over(document.into(), state_dir, fallback, kept, &metrics)?
         }
-        _ => first::choose(options.document, state_dir, &metrics)?,
+        (_, Some(control)) => control.choose(options.file.as_ref().map(|_| options.document), &metrics)?,
+        (_, None) => first::choose(options.document, state_dir, &metrics)?,
     };
     first.live.generation = generation;
     let config = Arc::clone(&first.live.config);
@@ -180,7 +209,7 @@ fn assemble(options: ProxyOptions, offer: Option<Offer>) -> Result<Assembled, St
     let (commands, received) = mpsc::channel(16);
     let current = Current {
         from_start: options.file.is_none() && first.fallback.is_none() && generation == 1,
-        document: first.document,
+        origin: first.origin,
         fallback: first.fallback,
         sound: first.kept,
     };
@@ -198,6 +227,8 @@ fn assemble(options: ProxyOptions, offer: Option<Offer>) -> Result<Assembled, St
         admin_socket,
         predecessor: StdMutex::new(None),
         program: handover::program(),
+        started_ms: clock::unix_ms(),
+        control,
         failed: OnceLock::new(),
     });
     let traffic = Traffic {

@@ -17,6 +17,7 @@ use command_fds::{CommandFdExt, FdMapping};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use weir_schema::config::Document;
+use weir_schema::push::Signed;
 
 use crate::switches::Switch;
 use crate::sync::first::Fallback;
@@ -43,6 +44,9 @@ pub(crate) struct Offer {
     pub(crate) generation: u64,
     /// The document that it serves, unless the new process makes the same one from its arguments.
     pub(crate) document: Option<OfferedDocument>,
+    /// The version from control that it serves instead of a document.
+    #[serde(default)]
+    pub(crate) pushed: Option<Signed>,
     /// Why that is not the document that was asked for.
     pub(crate) fallback: Option<Fallback>,
     /// Tenants that are set aside and served on an older version.

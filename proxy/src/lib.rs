@@ -23,3 +23,5 @@ mod telemetry;
 mod upstream;
 
 pub use boot::{ProxyOptions, StartError, check_files, read_document, run_proxy};
+pub use sync::pushed::ControlOptions;
+pub use sync::trial::{Trial, Tried};

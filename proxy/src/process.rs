@@ -17,8 +17,9 @@ use crate::handover::{self, Offer, Predecessor};
 use crate::listen::accept::Listeners;
 use crate::listen::leave::Leaving;
 use crate::live::Shared;
-use crate::reload::Reloader;
+use crate::reload::{Input, Reloader};
 use crate::supervisor::{self, State};
+use crate::sync::pushed::Control;
 
 /// Longest wait for answers of the admin endpoint that are on their way after a hand-over.
 const ADMIN_END_MAX: Duration = Duration::from_secs(2);
@@ -43,6 +44,10 @@ pub(crate) struct Process {
     pub(crate) admin_socket: TcpListener,
     pub(crate) predecessor: StdMutex<Option<Predecessor>>,
     pub(crate) program: PathBuf,
+    /// Unix time in milliseconds.
+    pub(crate) started_ms: u64,
+    /// `None` of a proxy that runs alone.
+    pub(crate) control: Option<Arc<Control>>,
     /// Why it could not start.
     pub(crate) failed: OnceLock<Vec<String>>,
 }
@@ -184,6 +189,7 @@ impl Process {
             generation: live.generation,
             kept_tenants: live.kept_tenants().map(|id| id.as_str().to_owned()).collect(),
             kept_document: self.reloader.document_of_kept_tenants().map(Into::into),
+            pushed: self.reloader.pushed().map(|pushed| pushed.version.signed.clone()),
             document: self.reloader.document_to_hand_over().map(Into::into),
             fallback: self.reloader.fallback(),
             waf_switches: Some(self.shared.switches.list()),
@@ -264,7 +270,7 @@ impl Signals {
                     // A reload waits for an upgrade that is under way; signals must not.
                     let process = Arc::clone(process);
                     tokio::spawn(async move {
-                        let outcome = process.reload(None, false).await;
+                        let outcome = process.reload(Input::File, false).await;
                         process.events.tell(&outcome.event());
                     });
                 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
-use weir_schema::config::{Document, check, diff};
+use weir_schema::config::{ConfigError, Document, check, check_parts, diff};
 
 use crate::boot::read_document;
 use crate::clock;
@@ -14,11 +14,16 @@ use crate::live::{self, Live, Shared};
 use crate::process::Process;
 use crate::sync::first::Fallback;
 use crate::sync::last_good::LastGood;
+use crate::sync::origin::{Origin, PushedOrigin};
+use crate::sync::pushed::Version;
 
 /// How long a version that was replaced is kept.
 const RETIRED_FOR: Duration = Duration::from_secs(2);
 /// Of the thread that compiles: beside a busy worker on the same core it has a tenth of it (kernel, `sched_prio_to_weight`).
 const NICENESS: i32 = 10;
+/// To whoever gives a document to a proxy that has its versions from control.
+const CONTROLLED: &str =
+    "this proxy takes its configuration from control: change it there, with `weir apply`";
 
 /// Makes versions and keeps them.
 pub(crate) struct Reloader {
@@ -35,14 +40,14 @@ pub(crate) struct Reloader {
 
 /// What is served.
 pub(crate) struct Current {
-    /// The document.
-    pub(crate) document: Document,
+    /// What it was made from.
+    pub(crate) origin: Origin,
     /// Whether it is what the program makes from its arguments.
     pub(crate) from_start: bool,
     /// Why it is not the one that was asked for.
     pub(crate) fallback: Option<Fallback>,
     /// The last version in which nobody was set aside, while somebody is.
-    pub(crate) sound: Option<Document>,
+    pub(crate) sound: Option<Origin>,
 }
 
 /// What became of a reload.
@@ -110,9 +115,19 @@ fn refused(message: impl ToString) -> Outcome {
     Outcome::Refused(messages([message.to_string()]))
 }
 
+/// What a version is made from.
+pub(crate) enum Input {
+    /// The file, read again.
+    File,
+    /// A document.
+    Text(String),
+    /// A version from control.
+    Pushed(Box<Version>),
+}
+
 /// A version that could be swapped in.
 struct Candidate {
-    document: Document,
+    origin: Origin,
     live: Live,
     diff: Value,
     started: Instant,
@@ -167,10 +182,11 @@ impl Reloader {
         };
         let document = {
             let current = self.current();
-            if current.fallback.is_some() {
-                return Ok(());
+            match &current.origin {
+                Origin::Document(document) if current.fallback.is_none() => document.clone(),
+                // What control sends has a store of its own.
+                _ => return Ok(()),
             }
-            current.document.clone()
         };
         last_good.store(&document)
     }
@@ -180,15 +196,33 @@ impl Reloader {
         self.alone.lock().await
     }
 
+    /// The same content has another revision from now on.
+    pub(crate) fn renumber(&self, version: Version) {
+        let mut current = self.current();
+        if let Origin::Pushed(old) = &current.origin {
+            let checked = old.checked.clone();
+            current.origin = Origin::Pushed(Arc::new(PushedOrigin { version, checked }));
+        }
+    }
+
     /// The document for a process that takes over; `None` when it makes the same one from its arguments.
     pub(crate) fn document_to_hand_over(&self) -> Option<Document> {
         let current = self.current();
-        (!current.from_start).then(|| current.document.clone())
+        match &current.origin {
+            Origin::Document(document) if !current.from_start => Some(document.clone()),
+            _ => None,
+        }
+    }
+
+    /// The version from control that is served.
+    pub(crate) fn pushed(&self) -> Option<Arc<PushedOrigin>> {
+        self.current().origin.pushed().cloned()
     }
 
     /// The document that tenants who are set aside are served from.
     pub(crate) fn document_of_kept_tenants(&self) -> Option<Document> {
-        self.current().sound.clone()
+        let sound = self.current().sound.clone();
+        sound.and_then(|sound| sound.document())
     }
 
     /// Another process serves from now on: no version is swapped here any more.
@@ -204,6 +238,9 @@ impl Reloader {
 
     /// The file's document.
     fn read(&self) -> Result<Document, Vec<Value>> {
+        if self.pushed().is_some() {
+            return Err(messages([CONTROLLED]));
+        }
         let Some(file) = &self.file else {
             return Err(messages([
                 "this proxy was started without a file; send the document as the body",
@@ -212,26 +249,50 @@ impl Reloader {
         read_document(file).map_err(|error| messages([format!("{}: {error}", file.display())]))
     }
 
+    /// A document that came as a body.
+    fn body(&self, text: String) -> Result<Document, Vec<Value>> {
+        match &self.current().origin {
+            Origin::Document(served) => Ok(Document {
+                name: "body".to_owned(),
+                base: served.base.clone(),
+                text,
+            }),
+            Origin::Pushed(_) => Err(messages([CONTROLLED])),
+        }
+    }
+
     /// Checks and compiles. Blocks while it compiles: call it off the workers.
-    fn prepare(&self, text: Option<String>) -> Result<Candidate, Vec<Value>> {
+    fn prepare(&self, input: Input) -> Result<Candidate, Vec<Value>> {
         let started = Instant::now();
         let cpu_started_us = clock::thread_cpu_us();
-        let document = match text {
-            Some(text) => Document {
-                name: "body".to_owned(),
-                base: self.current().document.base.clone(),
-                text,
-            },
-            None => self.read()?,
+        let listed = |errors: Vec<ConfigError>| errors.iter().map(|error| json!(error)).collect::<Vec<_>>();
+        let (origin, config) = match input {
+            Input::Pushed(version) => {
+                let serving = self.pushed();
+                let serving = serving.as_ref().map(|pushed| &pushed.checked);
+                let checked = check_parts(version.parts.clone(), serving).map_err(listed)?;
+                let config = checked.config.clone();
+                let version = *version;
+                (
+                    Origin::Pushed(Arc::new(PushedOrigin { version, checked })),
+                    config,
+                )
+            }
+            Input::File | Input::Text(_) => {
+                let document = match input {
+                    Input::Text(text) => self.body(text)?,
+                    _ => self.read()?,
+                };
+                let config = check(&document).map_err(listed)?;
+                (Origin::Document(document), config)
+            }
         };
-        let config =
-            check(&document).map_err(|errors| errors.iter().map(|error| json!(error)).collect::<Vec<_>>())?;
         let cpu_checked_us = clock::thread_cpu_us();
         let old = self.shared.live.load_full();
         let live = live::compile(config, Some(&old), &self.shared.metrics).map_err(messages)?;
         Ok(Candidate {
             diff: json!(diff(&old.config, &live.config)),
-            document,
+            origin,
             live,
             started,
             check_cpu_us: cpu_checked_us.saturating_sub(cpu_started_us),
@@ -245,7 +306,7 @@ impl Reloader {
         let quarantined = json!(candidate.live.config.quarantined);
         let sound = (!candidate.live.config.quarantined.is_empty()).then(|| {
             let current = self.current();
-            current.sound.clone().unwrap_or_else(|| current.document.clone())
+            current.sound.clone().unwrap_or_else(|| current.origin.clone())
         });
         let warnings = candidate.live.warnings.clone();
         let old = self.shared.live.swap(Arc::new(candidate.live));
@@ -259,7 +320,7 @@ impl Reloader {
         metrics.degraded.set(0);
         self.count_quarantined();
         *self.current() = Current {
-            document: candidate.document,
+            origin: candidate.origin,
             from_start: false,
             fallback: None,
             sound,
@@ -309,20 +370,20 @@ impl Reloader {
 }
 
 impl Process {
-    /// Reloads from `text`, or from the file, listeners included.
-    pub(crate) async fn reload(self: &Arc<Self>, text: Option<String>, dry_run: bool) -> Outcome {
+    /// Reloads from `input`, listeners included.
+    pub(crate) async fn reload(self: &Arc<Self>, input: Input, dry_run: bool) -> Outcome {
         let _alone = self.reloader.alone().await;
-        let outcome = self.reload_alone(text, dry_run).await;
+        let outcome = self.reload_alone(input, dry_run).await;
         self.reloader.count(&outcome);
         outcome
     }
 
-    async fn reload_alone(self: &Arc<Self>, text: Option<String>, dry_run: bool) -> Outcome {
+    async fn reload_alone(self: &Arc<Self>, input: Input, dry_run: bool) -> Outcome {
         if let Some(pid) = self.reloader.successor() {
             return refused(format!("process {pid} took over: ask again, it will answer"));
         }
         let process = Arc::clone(self);
-        let candidate = match behind(move || process.reloader.prepare(text)).await {
+        let candidate = match behind(move || process.reloader.prepare(input)).await {
             Some(Ok(candidate)) => candidate,
             Some(Err(errors)) => return Outcome::Refused(errors),
             None => return refused("the reload failed inside"),
@@ -365,7 +426,7 @@ impl Process {
 
 /// Runs on a thread of its own, which gives way to the workers: compiling takes long, and nobody's answer waits for it.
 /// `None` when it ended without a result.
-async fn behind<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+pub(crate) async fn behind<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (sender, result) = oneshot::channel();
     let thread = std::thread::Builder::new().name("reload".to_owned());
     let started = thread.spawn(move || {

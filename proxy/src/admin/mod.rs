@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use crate::process::{Command, Process};
-use crate::reload::Outcome;
+use crate::reload::{Input, Outcome};
 
 /// Bytes of a document in the body of a reload.
 const DOCUMENT_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -76,6 +76,7 @@ fn router(process: Arc<Process>) -> Router {
             "/reload",
             post(reload).layer(DefaultBodyLimit::max(DOCUMENT_BYTES_MAX)),
         )
+        .route("/control", get(control))
         .route("/explain", post(explained))
         .route("/waf", get(waf::status).post(waf::change))
         .route("/drain", post(drain))
@@ -83,8 +84,23 @@ fn router(process: Arc<Process>) -> Router {
         .with_state(process)
 }
 
+/// The connection to control.
+async fn control(State(process): State<Arc<Process>>) -> Response {
+    match &process.control {
+        Some(control) => Json(control.report()).into_response(),
+        None => (StatusCode::NOT_FOUND, "this proxy runs without control\n").into_response(),
+    }
+}
+
 async fn readyz(State(process): State<Arc<Process>>) -> Response {
     if *process.ready.borrow() {
+        if process.control.is_some() && process.shared.live.load().config.listeners.is_empty() {
+            return (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "waiting for the first version of control\n",
+            )
+                .into_response();
+        }
         return match process.reloader.fallback() {
             None => "ready\n".into_response(),
             Some(fallback) => format!("ready, {}\n", fallback.sentence()).into_response(),
@@ -135,18 +151,18 @@ async fn reload(
     let dry_run = query
         .dry_run
         .is_some_and(|value| value != "0" && value != "false");
-    let text = if body.is_empty() {
-        None
+    let input = if body.is_empty() {
+        Input::File
     } else {
         match String::from_utf8(body.to_vec()) {
-            Ok(text) => Some(text),
+            Ok(text) => Input::Text(text),
             Err(_) => {
                 let error = json!({"errors": [{"message": "the document is not UTF-8"}]});
                 return (StatusCode::UNPROCESSABLE_ENTITY, Json(error)).into_response();
             }
         }
     };
-    let outcome = process.reload(text, dry_run).await;
+    let outcome = process.reload(input, dry_run).await;
     let status = match outcome {
         Outcome::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
         Outcome::Checked { .. } | Outcome::Swapped { .. } => StatusCode::OK,

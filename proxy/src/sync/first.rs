@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use weir_schema::config::{Document, check, state_dir_of};
 
 use super::last_good::{BOOTS_FAILED_MAX, LastGood};
+use super::origin::Origin;
 use crate::StartError;
 use crate::live::{self, Live};
 use crate::telemetry::registry::Metrics;
@@ -16,13 +17,13 @@ pub(crate) struct First {
     /// It, compiled.
     pub(crate) live: Live,
     /// Where it came from.
-    pub(crate) document: Document,
+    pub(crate) origin: Origin,
     /// Where versions that served are kept.
     pub(crate) last_good: Option<LastGood>,
     /// Why it is not the document that was asked for.
     pub(crate) fallback: Option<Fallback>,
-    /// The document that tenants who are set aside are served from.
-    pub(crate) kept: Option<Document>,
+    /// Where tenants who are set aside come from.
+    pub(crate) kept: Option<Origin>,
 }
 
 /// Tenants that the process which hands over serves on an older version than its own.
@@ -47,10 +48,23 @@ impl First {
         let named = state_dir_of(&document);
         let live = compile(&document, None, metrics)?;
         let (live, _) = with_older_tenants(live, &document, kept.document.as_slice(), metrics);
-        let lost = kept
-            .tenants
-            .iter()
-            .filter(|id| !live.tenants.keys().any(|served| served.as_str() == id.as_str()));
+        kept.all_served(&live)?;
+        Ok(Self {
+            live,
+            last_good: state_dir.or(named.as_deref()).map(LastGood::new),
+            origin: Origin::Document(document),
+            fallback,
+            kept: kept.document.map(Origin::Document),
+        })
+    }
+}
+
+impl Kept {
+    /// # Errors
+    /// When a tenant would be lost.
+    pub(crate) fn all_served(&self, live: &Live) -> Result<(), StartError> {
+        let served = |id: &String| live.tenants.keys().any(|served| served.as_str() == id.as_str());
+        let lost = self.tenants.iter().filter(|id| !served(id));
         let lost: Vec<String> = lost
             .map(|id| {
                 format!(
@@ -58,16 +72,11 @@ impl First {
                 )
             })
             .collect();
-        if !lost.is_empty() {
-            return Err(StartError::Compile(lost));
+        if lost.is_empty() {
+            Ok(())
+        } else {
+            Err(StartError::Compile(lost))
         }
-        Ok(Self {
-            live,
-            last_good: state_dir.or(named.as_deref()).map(LastGood::new),
-            document,
-            fallback,
-            kept: kept.document,
-        })
     }
 }
 
@@ -78,6 +87,10 @@ pub(crate) struct Fallback {
 }
 
 impl Fallback {
+    pub(crate) const fn new(errors: Vec<String>) -> Self {
+        Self { errors }
+    }
+
     /// For the log.
     pub(crate) fn event(&self) -> Value {
         json!({"event": "degraded", "serving": "last_known_good", "errors": self.errors})
@@ -132,10 +145,10 @@ pub(crate) fn choose(
         Ok((live, kept, document)) => {
             return Ok(First {
                 live,
-                document,
+                origin: Origin::Document(document),
                 last_good,
                 fallback: None,
-                kept,
+                kept: kept.map(Origin::Document),
             });
         }
         Err(error) => error,
@@ -148,11 +161,9 @@ pub(crate) fn choose(
     };
     Ok(First {
         live,
-        document,
+        origin: Origin::Document(document),
         last_good,
-        fallback: Some(Fallback {
-            errors: error.sentences(),
-        }),
+        fallback: Some(Fallback::new(error.sentences())),
         kept: None,
     })
 }

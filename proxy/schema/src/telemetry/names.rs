@@ -45,6 +45,9 @@ metrics! {
     CONNECTIONS = Gauge "weir_connections" ["listener"] "Open client connections.";
     CONNECTIONS_ACCEPTED = Counter "weir_connections_total" ["listener"] "Client connections that were accepted.";
     CONNECTIONS_REFUSED = Counter "weir_connections_refused_total" ["listener", "reason"] "Client connections that were closed at accept, by reason.";
+    CONTROL_CONNECTED = Gauge "weir_control_connected" [] "1 while a session with control is open, else 0; always 0 of a proxy that runs alone.";
+    CONTROL_REFUSED = Counter "weir_control_versions_refused_total" [] "Versions from control that were not served; the one before went on.";
+    CONTROL_REVISION = Gauge "weir_control_revision" [] "Revision of control that is served; 0 before the first.";
     INSPECTION_BUFFER_BYTES = Gauge "weir_inspection_buffer_bytes" [] "Bytes of request bodies that are held for inspection.";
     REFUSALS = Counter "weir_refusals_total" ["tenant", "code"] "Refused requests by refusal code.";
     REQUEST_BYTES = Counter "weir_request_bytes_total" ["tenant", "direction"] "Bytes of requests (in) and responses (out) towards clients, heads and bodies.";
