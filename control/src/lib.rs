@@ -1,3 +1,7 @@
 //! Weir's control process: it owns the configuration, pushes it to all proxies as one signed version, and collects what they report.
 
+mod clock;
+pub mod push;
+pub mod rollouts;
 pub mod store;
+pub mod versions;

@@ -42,7 +42,11 @@ impl Content {
         let text = serde_json::to_vec(&pages).unwrap_or_default();
         let index = ObjectHash::of(&text);
         objects.insert(index, text);
-        let content = Self { listing, pages, index };
+        let content = Self {
+            listing,
+            pages,
+            index,
+        };
         (content, objects)
     }
 
@@ -50,7 +54,11 @@ impl Content {
     ///
     /// # Errors
     /// When a path is not one.
-    pub fn change(&self, put: Vec<(String, Vec<u8>)>, remove: &[String]) -> Result<(Self, Objects), ListingError> {
+    pub fn change(
+        &self,
+        put: Vec<(String, Vec<u8>)>,
+        remove: &[String],
+    ) -> Result<(Self, Objects), ListingError> {
         let mut listing = self.listing.clone();
         for path in remove {
             listing.remove(path);
@@ -87,13 +95,18 @@ mod tests {
             .collect();
         let (empty, _) = Content::new(Listing::default());
         let (full, _) = empty.change(paths.clone(), &[]).unwrap();
-        let (changed, objects) = full.change(vec![("tenants/t7".to_owned(), b"seven".to_vec())], &[]).unwrap();
+        let (changed, objects) = full
+            .change(vec![("tenants/t7".to_owned(), b"seven".to_vec())], &[])
+            .unwrap();
         assert_eq!(objects.len(), 3);
         assert_ne!(changed.index, full.index);
         let (back, _) = changed.change(vec![paths[7].clone()], &[]).unwrap();
         assert_eq!(back.index, full.index);
         let (fresh, _) = Content::new(full.listing.clone());
         assert_eq!(fresh.index, full.index);
-        assert_eq!(full.hashes().count(), 1000 + full.pages.iter().flatten().count() + 1);
+        assert_eq!(
+            full.hashes().count(),
+            1000 + full.pages.iter().flatten().count() + 1
+        );
     }
 }

@@ -36,7 +36,10 @@ impl Keys {
     pub(super) fn read(records: &[Record]) -> Result<Self, StoreError> {
         let key = |record: &Record| {
             let kept: Kept = record.json()?;
-            let seed = BASE64.decode(kept.seed).ok().and_then(|seed| seed.try_into().ok());
+            let seed = BASE64
+                .decode(kept.seed)
+                .ok()
+                .and_then(|seed| seed.try_into().ok());
             let seed = seed.ok_or_else(|| StoreError::Corrupt(format!("signing key {}", record.id)))?;
             Ok((record.id.clone(), seed))
         };
@@ -74,7 +77,9 @@ impl Keys {
     /// When one key is in use.
     pub(super) fn finish(&mut self, now_ms: u64) -> Result<Batch, StoreError> {
         let Some(newest) = self.0.pop_last().filter(|_| !self.0.is_empty()) else {
-            return Err(StoreError::Failed("one signing key is in use: there is no rotation to finish".to_owned()));
+            return Err(StoreError::Failed(
+                "one signing key is in use: there is no rotation to finish".to_owned(),
+            ));
         };
         let gone = std::mem::take(&mut self.0);
         self.0.extend([newest]);

@@ -1,184 +1,31 @@
 //! Versions: every change of the configuration is tried, signed, kept with its event, and only then published.
 
+mod change;
 mod content;
 mod keys;
 mod objects;
 mod state;
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, PoisonError};
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, watch};
-use weir_schema::push::{Head, Manifest, ObjectHash, Signed};
+use weir_schema::push::{Manifest, ObjectHash};
+
+use change::{PATHS_MAX, invalid};
 
 use crate::store::{Batch, IfMatch, Kind, NewEvent, Store, StoreError, Write};
 
+pub use change::{Actor, Applied, Change, Compiler, Published, Refused, Tried, VersionRecord};
 pub use content::{Content, Objects};
 pub use keys::Keys;
 pub use objects::ObjectCache;
 
-/// Most paths that a change touches: a whole configuration of 100,000 tenants.
-const PATHS_MAX: usize = 110_000;
+/// Versions that are kept in memory, for proxies that serve them.
+const RECENT: usize = 16;
 /// Paths that a version's record names; of more it has the number.
 const CHANGED_SHOWN: usize = 100;
-
-/// Who asks for something.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Actor {
-    /// Id of a token, or `system`.
-    pub name: String,
-    /// Address, or empty for control itself.
-    pub from: String,
-}
-
-impl Actor {
-    /// Control itself.
-    #[must_use]
-    pub fn system() -> Self {
-        Self {
-            name: "system".to_owned(),
-            from: String::new(),
-        }
-    }
-}
-
-/// What is to be changed.
-#[derive(Clone, Debug, Default)]
-pub struct Change {
-    /// The revision that the change was made for: another one now refuses it.
-    pub if_revision: Option<u64>,
-    /// Paths and their new objects. `edge`, `edge/<region>` and `tenants/<id>` are JSON; `files/...` is anything.
-    pub put: Vec<(String, Vec<u8>)>,
-    /// Paths that go.
-    pub remove: Vec<String>,
-    /// Why, for people.
-    pub note: String,
-    /// Does not wait for the full bake of its first stage.
-    pub emergency: bool,
-}
-
-/// What a change does, or would do.
-#[derive(Clone, Debug, Serialize)]
-pub struct Applied {
-    /// The new revision; of a dry run the one that it would get.
-    pub revision: u64,
-    /// Its content.
-    pub index: ObjectHash,
-    /// Paths that differ from the version before; at most 100 of them.
-    pub changed: Vec<String>,
-    /// How many paths differ.
-    pub changed_count: usize,
-    /// What differs, as proxies see it.
-    pub diff: Value,
-    /// What works but may not mean what an operator thinks.
-    pub warnings: Vec<String>,
-    /// Tenants that are set aside, with reasons.
-    pub quarantined: Value,
-    /// Trying it took so long, milliseconds.
-    pub compile_ms: u64,
-}
-
-/// Why a change is not made.
-#[derive(Debug, thiserror::Error)]
-pub enum Refused {
-    /// Somebody else changed it meanwhile.
-    #[error("the configuration is at revision {found} by now: look at it and try again")]
-    Conflict {
-        /// The revision now.
-        found: u64,
-    },
-    /// A proxy would refuse it.
-    #[error("{} errors; nothing was published", .0.len())]
-    Invalid(Vec<Value>),
-    /// There is no such version.
-    #[error("there is no revision {0}")]
-    NoVersion(u64),
-    /// Nothing would change.
-    #[error("nothing differs from revision {0}")]
-    Same(u64),
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Too much at once.
-    #[error("a change touches at most {PATHS_MAX} paths")]
-    TooLarge,
-}
-
-fn invalid(path: &str, message: impl ToString) -> Refused {
-    Refused::Invalid(vec![json!({"path": path, "message": message.to_string()})])
-}
-
-/// What is known of a version.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct VersionRecord {
-    /// As proxies get it.
-    pub signed: Signed,
-    /// Revision and content.
-    #[serde(flatten)]
-    pub head: Head,
-    /// The revision that it was made from.
-    pub parent: u64,
-    /// When, Unix time in milliseconds.
-    pub created_ms: u64,
-    /// Who made it.
-    pub actor: String,
-    /// Why.
-    pub note: String,
-    /// Whether it was an emergency.
-    pub emergency: bool,
-    /// Whether only tenants differ from its parent.
-    pub tenants_only: bool,
-    /// The revision whose content it has again.
-    pub rollback_to: Option<u64>,
-    /// Paths that differ from its parent; at most 100.
-    pub changed: Vec<String>,
-    /// How many.
-    pub changed_count: usize,
-}
-
-/// A version that may be sent.
-#[derive(Clone, Debug)]
-pub struct Published {
-    /// What is kept of it.
-    pub record: VersionRecord,
-    /// Its content.
-    pub content: Arc<Content>,
-}
-
-impl Published {
-    /// Revision and index.
-    #[must_use]
-    pub const fn head(&self) -> Head {
-        self.record.head
-    }
-}
-
-/// What trying a version says.
-#[derive(Clone, Debug)]
-pub struct Tried {
-    /// What works but may not mean what an operator thinks.
-    pub warnings: Vec<String>,
-    /// Tenants that would be set aside.
-    pub quarantined: Value,
-    /// What differs.
-    pub diff: Value,
-    /// It took so long, milliseconds.
-    pub compile_ms: u64,
-}
-
-/// Tries versions with the code that serves them.
-pub trait Compiler: Send {
-    /// Tries what an index lists.
-    ///
-    /// # Errors
-    /// All reasons why a proxy would refuse it: objects with `message`.
-    fn check(
-        &mut self,
-        index: &ObjectHash,
-        object: &dyn Fn(&ObjectHash) -> Option<Vec<u8>>,
-    ) -> Result<Tried, Vec<Value>>;
-}
 
 /// The versions of a deployment.
 pub struct Versions {
@@ -189,6 +36,7 @@ pub struct Versions {
     /// One change at a time.
     keys: Mutex<Keys>,
     newest: watch::Sender<Option<Arc<Published>>>,
+    recent: std::sync::Mutex<VecDeque<Arc<Published>>>,
 }
 
 /// What is published next.
@@ -205,13 +53,18 @@ impl Versions {
     ///
     /// # Errors
     /// When the store fails, or its newest version is not whole.
-    pub async fn open(store: Arc<dyn Store>, compiler: Box<dyn Compiler>, now_ms: u64) -> Result<Self, StoreError> {
+    pub async fn open(
+        store: Arc<dyn Store>,
+        compiler: Box<dyn Compiler>,
+        now_ms: u64,
+    ) -> Result<Self, StoreError> {
         let (deployment, keys) = state::open(&store, now_ms).await?;
         let objects = Arc::new(ObjectCache::new(Arc::clone(&store)));
         let newest = state::newest(&*store, &objects)?.map(Arc::new);
         let versions = Self {
             compiler: Arc::new(std::sync::Mutex::new(compiler)),
             newest: watch::channel(newest).0,
+            recent: std::sync::Mutex::default(),
             keys: Mutex::new(keys),
             store,
             objects,
@@ -251,6 +104,16 @@ impl Versions {
     #[must_use]
     pub fn objects(&self) -> &Arc<ObjectCache> {
         &self.objects
+    }
+
+    /// A version of the last few, by its content.
+    #[must_use]
+    pub fn recent(&self, index: &ObjectHash) -> Option<Arc<Published>> {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent
+            .iter()
+            .find(|version| version.content.index == *index)
+            .cloned()
     }
 
     /// What is kept of a version.
@@ -296,7 +159,9 @@ impl Versions {
     /// When the store fails.
     pub fn entry(&self, path: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let newest = self.newest();
-        let entry = newest.as_ref().and_then(|newest| newest.content.listing.get(path));
+        let entry = newest
+            .as_ref()
+            .and_then(|newest| newest.content.listing.get(path));
         match entry {
             Some(entry) => Ok(self.objects.get(&entry.hash)?.map(|bytes| bytes.to_vec())),
             None => Ok(None),
@@ -307,7 +172,13 @@ impl Versions {
     ///
     /// # Errors
     /// Why not; nothing has changed then.
-    pub async fn apply(&self, change: Change, actor: &Actor, dry_run: bool, now_ms: u64) -> Result<Applied, Refused> {
+    pub async fn apply(
+        &self,
+        change: Change,
+        actor: &Actor,
+        dry_run: bool,
+        now_ms: u64,
+    ) -> Result<Applied, Refused> {
         if change.put.len() + change.remove.len() > PATHS_MAX {
             return Err(Refused::TooLarge);
         }
@@ -332,7 +203,10 @@ impl Versions {
         let (content, objects) = base
             .change(put, &change.remove)
             .map_err(|error| Refused::Invalid(vec![json!({"message": error.to_string()})]))?;
-        if newest.as_ref().is_some_and(|newest| newest.content.index == content.index) {
+        if newest
+            .as_ref()
+            .is_some_and(|newest| newest.content.index == content.index)
+        {
             return Err(Refused::Same(revision));
         }
         let next = Next {
@@ -360,7 +234,10 @@ impl Versions {
     ) -> Result<Applied, Refused> {
         let mut keys = self.keys.lock().await;
         let version = self.version(to)?.ok_or(Refused::NoVersion(to))?;
-        if let Some(newest) = self.newest().filter(|newest| newest.content.index == version.content.index) {
+        if let Some(newest) = self
+            .newest()
+            .filter(|newest| newest.content.index == version.content.index)
+        {
             return Err(Refused::Same(newest.head().revision));
         }
         let next = Next {
@@ -382,13 +259,22 @@ impl Versions {
         let mut keys = self.keys.lock().await;
         let newest = self.newest().ok_or(Refused::NoVersion(0))?;
         let before = keys.clone();
-        let batch = if finish { keys.finish(now_ms)? } else { keys.begin(now_ms)? };
+        let batch = if finish {
+            keys.finish(now_ms)?
+        } else {
+            keys.begin(now_ms)?
+        };
         // Signed by the old keys and the new ones: whoever believes one of them believes it.
         let signers = before.with(&keys);
         let next = Next {
             content: (*newest.content).clone(),
             objects: Objects::new(),
-            note: if finish { "the older signing key is not used any more" } else { "a new signing key" }.to_owned(),
+            note: if finish {
+                "the older signing key is not used any more"
+            } else {
+                "a new signing key"
+            }
+            .to_owned(),
             emergency: false,
             rollback_to: None,
         };
@@ -416,12 +302,15 @@ impl Versions {
                 let own = fresh.get(hash).cloned();
                 own.or_else(|| objects.get(hash).ok().flatten().map(|bytes| bytes.to_vec()))
             };
-            let mut compiler = compiler.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut compiler = compiler.lock().unwrap_or_else(PoisonError::into_inner);
             compiler.check(&index, &object).map(|tried| (tried, fresh))
         });
         match tried.await {
             Ok(tried) => tried.map_err(Refused::Invalid),
-            Err(_) => Err(invalid("", "trying the version failed inside; it is not published")),
+            Err(_) => Err(invalid(
+                "",
+                "trying the version failed inside; it is not published",
+            )),
         }
     }
 
@@ -459,7 +348,11 @@ impl Versions {
         if !dry_run {
             let keys = &*keys;
             let batch = Batch::at(now_ms);
-            applied.revision = self.commit(keys, keys, next, actor, batch, now_ms).await?.head().revision;
+            applied.revision = self
+                .commit(keys, keys, next, actor, batch, now_ms)
+                .await?
+                .head()
+                .revision;
         }
         Ok(applied)
     }
@@ -468,14 +361,23 @@ impl Versions {
         let newest = self.newest();
         let listing = newest.as_ref().map(|newest| &newest.content.listing);
         let mut changed: Vec<String> = match listing {
-            Some(old) => old.changes(&content.listing).map(|(path, _)| path.to_owned()).collect(),
+            Some(old) => old
+                .changes(&content.listing)
+                .map(|(path, _)| path.to_owned())
+                .collect(),
             None => content.listing.iter().map(|(path, _)| path.clone()).collect(),
         };
         changed.sort_unstable();
         changed
     }
 
-    async fn note_refusal(&self, refused: &Refused, next: &Next, actor: &Actor, now_ms: u64) -> Result<(), StoreError> {
+    async fn note_refusal(
+        &self,
+        refused: &Refused,
+        next: &Next,
+        actor: &Actor,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
         let reasons = match refused {
             Refused::Invalid(reasons) => reasons.iter().take(20).cloned().collect(),
             other => vec![json!({"message": other.to_string()})],
@@ -561,6 +463,13 @@ impl Versions {
             record,
             content: Arc::new(next.content),
         });
+        {
+            let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            if recent.len() >= RECENT {
+                recent.pop_front();
+            }
+            recent.push_back(Arc::clone(&published));
+        }
         self.newest.send_replace(Some(Arc::clone(&published)));
         Ok(published)
     }
@@ -568,10 +477,9 @@ impl Versions {
 
 /// A detail that is too long for an event loses its lists.
 fn bounded(mut detail: Value) -> Value {
-    if detail.to_string().len() > crate::store::DETAIL_BYTES_MAX {
-        if let Some(detail) = detail.as_object_mut() {
-            detail.retain(|_, value| !value.is_array());
-        }
+    let long = detail.to_string().len() > crate::store::DETAIL_BYTES_MAX;
+    if let Some(detail) = detail.as_object_mut().filter(|_| long) {
+        detail.retain(|_, value| !value.is_array());
     }
     detail
 }
@@ -582,7 +490,10 @@ fn canonical(path: &str, bytes: Vec<u8>) -> Result<Vec<u8>, Refused> {
         return Ok(bytes);
     }
     if path != "edge" && !path.starts_with("edge/") && !path.starts_with("tenants/") {
-        return Err(invalid(path, "paths are `edge`, `edge/<region>`, `tenants/<id>` and `files/...`"));
+        return Err(invalid(
+            path,
+            "paths are `edge`, `edge/<region>`, `tenants/<id>` and `files/...`",
+        ));
     }
     let value: Value = serde_json::from_slice(&bytes).map_err(|error| invalid(path, error))?;
     serde_json::to_vec(&value).map_err(|error| invalid(path, error))

@@ -24,7 +24,8 @@ pub(super) async fn open(store: &Arc<dyn Store>, now_ms: u64) -> Result<(String,
         Some(record) => record.json()?,
         None => {
             let mut name = [0_u8; 16];
-            rand::fill(&mut name).map_err(|_| StoreError::Failed("the system gives no randomness".to_owned()))?;
+            rand::fill(&mut name)
+                .map_err(|_| StoreError::Failed("the system gives no randomness".to_owned()))?;
             let name: String = name.iter().map(|byte| format!("{byte:02x}")).collect();
             batch = batch.put(Kind::Meta, DEPLOYMENT, &name, IfMatch::Absent)?;
             name

@@ -231,7 +231,7 @@ mod tests {
             Some(Trip::Blocked { .. })
         ));
         assert!(matches!(
-            tripped(quiet, sums(300, 0, 0, 50)),
+            tripped(quiet, sums(500, 0, 0, 50)),
             Some(Trip::Cpu { .. })
         ));
         assert!(matches!(

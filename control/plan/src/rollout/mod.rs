@@ -44,7 +44,10 @@ pub enum State {
     /// All stages were watched to their ends.
     Done,
     /// A person stopped it; regions stay where they are.
-    Halted,
+    Halted {
+        /// The last stage that it was sent to, from 0.
+        stage: usize,
+    },
     /// It did harm, or was refused, and was taken back.
     RolledBack {
         /// Why.
@@ -133,9 +136,9 @@ impl Rollout {
     /// Regions that the version was sent to.
     pub fn reached(&self) -> impl Iterator<Item = &str> {
         let stages = match &self.state {
-            State::Running { stage, .. } => stage + 1,
+            State::Running { stage, .. } | State::Halted { stage } => stage + 1,
             State::Done => self.stages.len(),
-            State::Halted | State::RolledBack { .. } | State::Superseded { .. } => 0,
+            State::RolledBack { .. } | State::Superseded { .. } => 0,
         };
         self.stages.iter().take(stages).flatten().map(String::as_str)
     }
@@ -146,12 +149,12 @@ impl Rollout {
     pub fn has_reached(&self, region: &str) -> bool {
         match &self.state {
             State::Done => true,
-            State::Running { stage, .. } => {
+            State::Running { stage, .. } | State::Halted { stage } => {
                 self.reached().any(|reached| reached == region)
                     || (stage + 1 >= self.stages.len()
                         && !self.stages.iter().flatten().any(|named| named == region))
             }
-            State::Halted | State::RolledBack { .. } | State::Superseded { .. } => false,
+            State::RolledBack { .. } | State::Superseded { .. } => false,
         }
     }
 
@@ -192,9 +195,7 @@ impl Rollout {
                 };
                 return Some(Step::RollBack { reason });
             }
-            if served_ms.is_none() {
-                return None;
-            }
+            served_ms?;
         }
         let Some(served) = served_ms else {
             self.state = State::Running {
@@ -236,10 +237,10 @@ impl Rollout {
     /// # Errors
     /// When it is over.
     pub fn halt(&mut self) -> Result<(), Over> {
-        if self.state.is_over() {
+        let State::Running { stage, .. } = self.state else {
             return Err(Over);
-        }
-        self.state = State::Halted;
+        };
+        self.state = State::Halted { stage };
         Ok(())
     }
 }
