@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use serde::{Deserialize, Serialize};
+
 use crate::codes::RefusalCode;
 use crate::ids::{ListenerId, PoolId, RouteId, TenantId};
 
@@ -87,7 +89,8 @@ impl Protocol {
 }
 
 /// How a request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Answered in full by an upstream.
     Answered,
@@ -100,6 +103,9 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All outcomes, in order.
+    pub const ALL: [Self; 4] = [Self::Answered, Self::ClientGone, Self::Refused, Self::UpstreamCut];
+
     /// Label and log value.
     pub const fn as_str(self) -> &'static str {
         match self {
