@@ -1,6 +1,8 @@
 //! Weir's control process: it owns the configuration, pushes it to all proxies as one signed version, and collects what they report.
 
+pub mod boot;
 mod clock;
+pub mod collect;
 pub mod push;
 pub mod rollouts;
 pub mod store;

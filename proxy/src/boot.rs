@@ -263,9 +263,7 @@ impl Service for Traffic {
                 .tell(&json!({"event": "warning", "message": warning}));
         }
         for (id, address) in listeners.addresses() {
-            process.events.tell(
-                &json!({"event": "listening", "listener": id.as_str(), "address": address.to_string()}),
-            );
+            process.tell_listening(id.as_str(), address);
         }
         *process.listeners.lock().await = Some(listeners);
         tokio::spawn(probe::run(Arc::clone(&process.shared)));

@@ -81,8 +81,7 @@ impl Process {
     /// Tells that everything is up.
     pub(crate) async fn is_ready(self: &Arc<Self>, admin: std::net::SocketAddr) {
         self.ready.send_replace(true);
-        self.events
-            .tell(&json!({"event": "listening", "listener": "admin", "address": admin.to_string()}));
+        self.tell_listening("admin", admin);
         if let Some(fallback) = self.reloader.fallback() {
             self.events.tell(&fallback.event());
         }
@@ -102,6 +101,12 @@ impl Process {
         let process = Arc::clone(self);
         let booted = tokio::task::spawn_blocking(move || process.reloader.booted()).await;
         self.tell_not_kept(booted.unwrap_or(Ok(())));
+    }
+
+    /// Tells that a listener accepts.
+    pub(crate) fn tell_listening(&self, listener: &str, address: std::net::SocketAddr) {
+        self.events
+            .tell(&json!({"event": "listening", "listener": listener, "address": address.to_string()}));
     }
 
     /// Tells that the process cannot start, and ends it.

@@ -405,7 +405,11 @@ impl Process {
                 Err(errors) => return Outcome::Refused(messages(errors)),
             };
             let swapped = self.reloader.commit(candidate);
+            let before = listeners.addresses();
             listeners.commit(sockets);
+            for opened in listeners.addresses().iter().filter(|one| !before.contains(one)) {
+                self.tell_listening(opened.0.as_str(), opened.1);
+            }
             swapped
         };
         let replaced = old.generation;

@@ -24,6 +24,7 @@ mod observe;
 mod outlier;
 mod overlay;
 mod pools;
+mod push;
 mod quarantine;
 mod reload;
 mod retry;

@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::unwrap_used)]
 
 pub mod config;
+pub mod control;
 pub mod crs;
 pub mod h1;
 pub mod h2_origin;

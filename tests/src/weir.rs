@@ -86,6 +86,21 @@ impl Weir {
         self
     }
 
+    /// Starts a proxy that takes its configuration from control, and waits until it is up; `state_dir` is its own.
+    pub fn start_controlled(url: &str, token: &str, state_dir: &Path, arguments: &[&str]) -> Self {
+        let folder = TempDir::with_prefix("weir-e2e-").expect("a temporary folder");
+        let join = folder.path().join("join");
+        std::fs::write(&join, token).expect("write the join token");
+        let mut command = Command::new(binary());
+        command
+            .args(["proxy", "--control", url, "--admin", "127.0.0.1:0", "--join-file"])
+            .arg(&join)
+            .arg("--state-dir")
+            .arg(state_dir)
+            .args(arguments);
+        Self::spawn_command(command, folder).ready()
+    }
+
     fn spawn(text: &str, files: &[(&str, &str)], arguments: &[&str]) -> Self {
         Self::spawn_program(binary(), text, files, arguments, None)
     }
@@ -103,11 +118,17 @@ impl Weir {
         }
         let document = folder.path().join("weir.json");
         std::fs::write(&document, text).expect("write the document");
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(["proxy", "--config"])
             .arg(&document)
             .args(arguments)
-            .env("NOTIFY_SOCKET", notify_socket.unwrap_or_default())
+            .env("NOTIFY_SOCKET", notify_socket.unwrap_or_default());
+        Self::spawn_command(command, folder)
+    }
+
+    fn spawn_command(mut command: Command, folder: TempDir) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -180,6 +201,12 @@ impl Weir {
     /// Writes a file beside the document; `weir.json` is the document itself.
     pub fn write(&self, name: &str, content: &str) {
         std::fs::write(self.folder.path().join(name), content).expect("write beside the document");
+    }
+
+    /// Ends the process as the kernel would for want of memory.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("kill weir");
+        self.child.wait().expect("wait for weir");
     }
 
     /// Sends a signal.

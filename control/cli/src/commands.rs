@@ -3,13 +3,12 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use weir_proxy::{ProxyOptions, StartError, check_files, read_document, run_proxy};
 use weir_schema::config::{ConfigError, Document, check, diff};
 
-use crate::{Proxy, Up, demo, running};
+use crate::{Up, demo};
 
 /// The input is not valid.
 pub(crate) const INVALID: u8 = 1;
@@ -17,8 +16,6 @@ pub(crate) const INVALID: u8 = 1;
 pub(crate) const USAGE: u8 = 2;
 /// The system refused.
 pub(crate) const SYSTEM: u8 = 3;
-/// Longest wait for an upgrade: longer than the proxy gives its successor.
-const UPGRADE_MAX: Duration = Duration::from_secs(75);
 
 /// Prints a text.
 pub(crate) fn print(text: &str) -> ExitCode {
@@ -55,11 +52,11 @@ fn fail_with(code: u8, messages: &[String], as_json: bool) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn read(path: &Path, as_json: bool) -> Result<Document, ExitCode> {
+pub(crate) fn read(path: &Path, as_json: bool) -> Result<Document, ExitCode> {
     read_document(path).map_err(|error| fail(SYSTEM, &format!("{}: {error}", path.display()), as_json))
 }
 
-fn report(name: &str, errors: &[ConfigError], as_json: bool) -> ExitCode {
+pub(crate) fn report(name: &str, errors: &[ConfigError], as_json: bool) -> ExitCode {
     if as_json {
         print(&json!({"valid": false, "errors": errors}).to_string());
     } else {
@@ -71,7 +68,7 @@ fn report(name: &str, errors: &[ConfigError], as_json: bool) -> ExitCode {
     ExitCode::from(INVALID)
 }
 
-fn run(options: ProxyOptions, as_json: bool) -> ExitCode {
+pub(crate) fn serve(options: ProxyOptions, as_json: bool) -> ExitCode {
     let name = options
         .document
         .as_ref()
@@ -88,58 +85,6 @@ fn cannot_start(name: &str, error: StartError, as_json: bool) -> ExitCode {
         StartError::Compile(errors) => fail_with(INVALID, &errors, as_json),
         StartError::System(error) => fail(SYSTEM, &error, as_json),
     }
-}
-
-/// `weir proxy`
-pub(crate) fn proxy(proxy: &Proxy, as_json: bool) -> ExitCode {
-    if proxy.upgrade {
-        return upgrade(proxy, as_json);
-    }
-    let Some(file) = &proxy.config else {
-        return ExitCode::from(USAGE);
-    };
-    let options = ProxyOptions {
-        document: read_document(file).map_err(|error| format!("{}: {error}", file.display())),
-        file: Some(file.clone()),
-        state_dir: proxy.state_dir.clone(),
-        control: None,
-        human: false,
-    };
-    run(options, as_json)
-}
-
-/// `weir proxy --upgrade`
-fn upgrade(proxy: &Proxy, as_json: bool) -> ExitCode {
-    let address = match (proxy.admin, &proxy.config) {
-        (Some(address), _) => address,
-        (None, Some(file)) => match read(file, as_json).map(|document| (check(&document), document.name)) {
-            Ok((Ok(config), _)) => config.admin.address,
-            Ok((Err(errors), name)) => return report(&name, &errors, as_json),
-            Err(code) => return code,
-        },
-        (None, None) => return ExitCode::from(USAGE),
-    };
-    if address.port() == 0 {
-        let message = "the kernel chose the port of the admin endpoint: give it with --admin";
-        return fail(USAGE, message, as_json);
-    }
-    let (status, answer) = match running::post(address, "/upgrade", "", UPGRADE_MAX) {
-        Ok(answered) => answered,
-        Err(reason) => return fail(SYSTEM, &reason, as_json),
-    };
-    let code = if status == 200 { 0 } else { INVALID };
-    if as_json {
-        print(&answer.to_string());
-    } else if status == 200 {
-        print(&format!("handed over to process {}", answer["pid"]));
-    } else {
-        let errors = answer["errors"].as_array().map_or(&[][..], Vec::as_slice);
-        for error in errors {
-            complain(error["message"].as_str().unwrap_or_default());
-        }
-        complain("weir: not upgraded; the old process serves on");
-    }
-    ExitCode::from(code)
 }
 
 /// `weir config check`
@@ -338,7 +283,7 @@ pub(crate) fn up(up: &Up, as_json: bool) -> ExitCode {
         control: None,
         human: !as_json,
     };
-    run(options, as_json)
+    serve(options, as_json)
 }
 
 /// `host:port` of an `http://` URL without a path.

@@ -1,8 +1,10 @@
 //! The `weir` command.
 
 mod commands;
+mod control;
 mod demo;
 mod explain;
+mod proxy;
 mod rules_bench;
 mod rules_explain;
 mod rules_replay;
@@ -12,7 +14,6 @@ mod rules_test;
 mod running;
 mod waf;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -49,7 +50,9 @@ enum Command {
     /// Start a proxy in front of an upstream on safe built-in defaults.
     Up(Up),
     /// Run a proxy with a configuration document, or tell a running one to hand over to a new binary.
-    Proxy(Proxy),
+    Proxy(proxy::Proxy),
+    /// Run the control process: it owns the configuration and pushes it to proxies.
+    Control(control::Control),
     /// Ask a running proxy what it would decide about a request, and why.
     Explain(explain::Explain),
     /// Look at configuration documents.
@@ -94,26 +97,6 @@ struct Up {
     /// What the rules do: off, detect or block.
     #[arg(long, value_name = "MODE", default_value = "block")]
     waf: String,
-}
-
-/// SIGTERM drains, a second one ends at once; SIGHUP reads the document again; SIGUSR2 is `--upgrade` without the waiting.
-#[derive(Args)]
-struct Proxy {
-    /// The document, YAML or JSON.
-    #[arg(long, value_name = "FILE", required_unless_present = "admin")]
-    config: Option<PathBuf>,
-    /// Folder for last-known-good versions; without it the document's `node.state_dir`. Given here it also serves when
-    /// the document cannot be read.
-    #[arg(long, value_name = "FOLDER", conflicts_with = "upgrade")]
-    state_dir: Option<PathBuf>,
-    /// Tell the running proxy to hand its listeners to a new process of the binary that now lies where its own was started
-    /// from, and wait for the outcome: 0 the new process serves and the old one drains; 1 it does not, and the old one
-    /// serves on. The new process serves the version that is served now; reload afterwards if the document changed.
-    #[arg(long)]
-    upgrade: bool,
-    /// Where the running proxy's admin endpoint is; without it the document's `admin.address`.
-    #[arg(long, value_name = "ADDRESS", requires = "upgrade")]
-    admin: Option<SocketAddr>,
 }
 
 #[derive(Subcommand)]
@@ -163,7 +146,8 @@ fn main() -> ExitCode {
     let json = cli.output == Output::Json;
     match cli.command {
         Command::Up(up) => commands::up(&up, json),
-        Command::Proxy(proxy) => commands::proxy(&proxy, json),
+        Command::Proxy(proxy) => proxy::run(&proxy, json),
+        Command::Control(control) => control::run(&control, json),
         Command::Explain(explain) => explain::explain(&explain, json),
         Command::Config(Config::Check { file, files }) => commands::config_check(&file, files, json),
         Command::Config(Config::Diff { old, new }) => commands::config_diff(&old, &new, json),

@@ -1,6 +1,7 @@
 //! What each region is to serve, and what sessions share.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -28,18 +29,14 @@ impl Targets {
     }
 }
 
+/// Frames that are kept: epoch and number of the last of each epoch, which the proxy may forget. Or a sentence on why they
+/// are not: the proxy sends them again.
+pub type Keeping = Pin<Box<dyn Future<Output = Result<Vec<(u64, u64)>, String>> + Send>>;
+
 /// Takes telemetry.
 pub trait FrameSink: Send + Sync {
-    /// Keeps frames for good; gives the epoch and number of the last one that may be forgotten by the proxy. Blocks.
-    ///
-    /// # Errors
-    /// A sentence on why they are not kept: the proxy sends them again.
-    fn keep(
-        &self,
-        node: &str,
-        region: &str,
-        frames: Vec<serde_json::Value>,
-    ) -> Result<Vec<(u64, u64)>, String>;
+    /// Keeps frames of a proxy for good.
+    fn keep(&self, node: &str, region: &str, frames: Vec<serde_json::Value>) -> Keeping;
 }
 
 /// What all sessions share.

@@ -9,6 +9,6 @@ mod session;
 mod tls;
 
 pub use fleet::{Fleet, ProxyState, RegionSums};
-pub use hub::{FrameSink, Hub, Targets};
+pub use hub::{FrameSink, Hub, Keeping, Targets};
 pub use join::{Joined, ProxyRecord, new_proxy};
 pub use server::{PushOptions, PushServer};

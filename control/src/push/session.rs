@@ -206,11 +206,13 @@ impl Session {
                     .await;
             }
             Up::Frames { frames } => {
-                let (hub, who) = (Arc::clone(&self.hub), self.who.clone());
-                let kept =
-                    tokio::task::spawn_blocking(move || hub.frames.keep(&who.node, &who.region, frames));
                 // What is not kept is not acknowledged: the proxy sends it again.
-                let kept = kept.await.map_err(|_| Over)?.map_err(|_| Over)?;
+                let kept = self
+                    .hub
+                    .frames
+                    .keep(node, &self.who.region, frames)
+                    .await
+                    .map_err(|_| Over)?;
                 for (epoch, seq) in kept {
                     self.say(&Down::FramesKept { epoch, seq }).await?;
                 }

@@ -1,0 +1,108 @@
+//! `weir control`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::Value;
+use weir_control::boot::{ControlOptions, CoreOptions, run_control};
+use weir_control::push::PushOptions;
+use weir_control::versions::{Compiler, Tried};
+use weir_proxy::Trial;
+use weir_schema::push::ObjectHash;
+
+use crate::commands::{SYSTEM, fail};
+
+/// Run the control process. It owns the configuration, pushes it to proxies as one signed version, and collects what they
+/// report. SIGTERM and SIGINT end it; proxies serve on.
+#[derive(Args)]
+pub(crate) struct Control {
+    /// Folder of everything that control keeps.
+    #[arg(long, value_name = "FOLDER")]
+    data_dir: PathBuf,
+    /// Address that proxies dial.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9903")]
+    push: SocketAddr,
+    /// Certificate of that address, PEM; without it control makes one and names it in join tokens.
+    #[arg(long, value_name = "FILE", requires = "push_key")]
+    push_cert: Option<PathBuf>,
+    /// Its key, PEM.
+    #[arg(long, value_name = "FILE", requires = "push_cert")]
+    push_key: Option<PathBuf>,
+    /// Authorities of client certificates, PEM: a proxy may then show a certificate with its name instead of a token.
+    #[arg(long, value_name = "FILE")]
+    push_client_ca: Option<PathBuf>,
+    /// No TLS for proxies: only on a loopback address.
+    #[arg(long, conflicts_with_all = ["push_cert", "push_client_ca"])]
+    push_plain: bool,
+}
+
+/// Tries versions with the code of the proxy.
+struct ProxyCompiler(Trial);
+
+impl Compiler for ProxyCompiler {
+    fn check(
+        &mut self,
+        index: &ObjectHash,
+        object: &dyn Fn(&ObjectHash) -> Option<Vec<u8>>,
+    ) -> Result<Tried, Vec<Value>> {
+        let tried = self.0.check(index, object)?;
+        Ok(Tried {
+            warnings: tried.warnings,
+            quarantined: tried.quarantined,
+            diff: tried.diff,
+            compile_ms: tried.compile_ms,
+        })
+    }
+}
+
+/// Where versions are tried: in memory, because the private keys of certificates are among their files.
+fn trial_folder(data_dir: &Path) -> PathBuf {
+    let name = ObjectHash::of(data_dir.as_os_str().as_encoded_bytes()).to_string();
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() {
+        memory.join(format!("weir-control-{}", name.get(..16).unwrap_or_default()))
+    } else {
+        data_dir.join("trial")
+    }
+}
+
+fn compiler(data_dir: &Path) -> Result<Box<dyn Compiler>, String> {
+    let folder = trial_folder(data_dir);
+    // What a process that was killed left behind.
+    match std::fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(format!("{}: {error}", folder.display()));
+        }
+        _ => {}
+    }
+    Ok(Box::new(ProxyCompiler(Trial::new(&folder)?)))
+}
+
+/// Runs it.
+pub(crate) fn run(control: &Control, as_json: bool) -> ExitCode {
+    match serve(control) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => fail(SYSTEM, &reason, as_json),
+    }
+}
+
+fn serve(control: &Control) -> Result<(), String> {
+    let data_dir = std::path::absolute(&control.data_dir).map_err(|error| error.to_string())?;
+    let options = ControlOptions {
+        core: CoreOptions {
+            push: PushOptions {
+                address: control.push,
+                certificate: control.push_cert.clone().zip(control.push_key.clone()),
+                client_ca: control.push_client_ca.clone(),
+                plain: control.push_plain,
+            },
+            data_dir: data_dir.clone(),
+        },
+    };
+    let ended = run_control(options, compiler(&data_dir)?);
+    // Only files of versions, which are in the store.
+    let _ = std::fs::remove_dir_all(trial_folder(&data_dir));
+    ended
+}

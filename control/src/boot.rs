@@ -1,0 +1,128 @@
+//! Puts control together.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::clock;
+use crate::collect::Collector;
+use crate::push::{Fleet, FrameSink, Hub, PushOptions, PushServer};
+use crate::rollouts::Rollouts;
+use crate::store::{SqliteOptions, SqliteStore, Store};
+use crate::versions::{Compiler, Versions};
+
+/// How to run control.
+#[derive(Clone, Debug)]
+pub struct CoreOptions {
+    /// Folder of everything that control keeps.
+    pub data_dir: PathBuf,
+    /// Where proxies dial.
+    pub push: PushOptions,
+}
+
+/// How to run the control process.
+#[derive(Clone, Debug)]
+pub struct ControlOptions {
+    /// What owns the configuration.
+    pub core: CoreOptions,
+}
+
+/// Runs control until SIGTERM or SIGINT; tells its addresses and its readiness on standard output, JSON by line.
+///
+/// # Errors
+/// A sentence on why it cannot start.
+pub fn run_control(options: ControlOptions, compiler: Box<dyn Compiler>) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?;
+    runtime.block_on(async {
+        let collector = |store: &Arc<dyn Store>, fleet: &Arc<Fleet>| {
+            let sink: Arc<dyn FrameSink> = Arc::new(Collector::new(Arc::clone(store), Arc::clone(fleet), Vec::new()));
+            Ok(sink)
+        };
+        let core = Core::open(&options.core, compiler, collector).await?;
+        let told = |error: std::io::Error| error.to_string();
+        tell(&json!({"event": "listening", "listener": "push", "address": core.push.address().map_err(told)?.to_string()}));
+        let mut ended = signal(SignalKind::terminate()).map_err(told)?;
+        let mut interrupted = signal(SignalKind::interrupt()).map_err(told)?;
+        tokio::spawn(core.push.run());
+        tokio::spawn(Arc::clone(&core.rollouts).run());
+        tell(&json!({"event": "ready"}));
+        tokio::select! {
+            _ = ended.recv() => {}
+            _ = interrupted.recv() => {}
+        }
+        tell(&json!({"event": "ended"}));
+        Ok(())
+    })
+}
+
+fn tell(event: &Value) {
+    let mut out = std::io::stdout().lock();
+    // Nobody may be reading; control works all the same.
+    let _ = writeln!(out, "{event}").and_then(|()| out.flush());
+}
+
+/// What owns the configuration: the store, the versions and their way to the proxies.
+pub struct Core {
+    /// What is kept.
+    pub store: Arc<dyn Store>,
+    /// Versions.
+    pub versions: Arc<Versions>,
+    /// Proxies.
+    pub fleet: Arc<Fleet>,
+    /// What sessions share.
+    pub hub: Arc<Hub>,
+    /// Versions on their way.
+    pub rollouts: Arc<Rollouts>,
+    /// The listener of proxies.
+    pub push: PushServer,
+}
+
+impl Core {
+    /// Opens the store, and listens for proxies; nothing is answered before [`PushServer::run`].
+    ///
+    /// # Errors
+    /// A sentence on what cannot be used.
+    pub async fn open(
+        options: &CoreOptions,
+        compiler: Box<dyn Compiler>,
+        sink: impl FnOnce(&Arc<dyn Store>, &Arc<Fleet>) -> Result<Arc<dyn FrameSink>, String>,
+    ) -> Result<Self, String> {
+        // Fails only when a provider was installed before, which then serves as well.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let store = open_store(&options.data_dir)?;
+        let told = |error: crate::store::StoreError| error.to_string();
+        let versions = Versions::open(Arc::clone(&store), compiler, clock::unix_ms());
+        let versions = Arc::new(versions.await.map_err(told)?);
+        let fleet = Arc::new(Fleet::default());
+        let sink = sink(&store, &fleet)?;
+        let hub = Hub::new(
+            Arc::clone(&store),
+            Arc::clone(&versions),
+            sink,
+            Arc::clone(&fleet),
+        );
+        let hub = Arc::new(hub);
+        let rollouts =
+            Rollouts::open(Arc::clone(&store), Arc::clone(&versions), Arc::clone(&hub)).map_err(told)?;
+        Ok(Self {
+            push: PushServer::bind(&options.push, &options.data_dir, Arc::clone(&hub)).await?,
+            store,
+            versions,
+            fleet,
+            hub,
+            rollouts: Arc::new(rollouts),
+        })
+    }
+}
+
+fn open_store(data_dir: &Path) -> Result<Arc<dyn Store>, String> {
+    std::fs::create_dir_all(data_dir).map_err(|error| format!("{}: {error}", data_dir.display()))?;
+    let store = SqliteStore::open(&SqliteOptions::new(data_dir)).map_err(|error| error.to_string())?;
+    Ok(Arc::new(store))
+}
