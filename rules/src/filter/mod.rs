@@ -91,7 +91,8 @@ impl Filter {
             narrow: needs.iter().map(|need| Narrow::new(need)).collect(),
             number: FILTERS_MADE.fetch_add(1, Ordering::Relaxed),
         };
-        let mut atoms: Vec<(&[u8], Effect)> = Vec::new();
+        let strings = |need: &Arc<Need>| need.clauses().iter().map(|c| c.strings.len()).sum::<usize>();
+        let mut atoms: Vec<(&[u8], Effect)> = Vec::with_capacity(needs.iter().map(strings).sum());
         for (number, need) in needs.iter().enumerate() {
             filter.operator(number, need, &mut atoms);
         }
