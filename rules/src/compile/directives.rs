@@ -156,6 +156,7 @@ impl<'a> Builder<'a> {
         let path = Arc::new(source.path.clone());
         self.settings.digest = digest_of(self.settings.digest, source.text.as_bytes());
         for directive in directives(&path, &source.text, &mut self.found) {
+            self.files.pause();
             self.directive(&directive, &source.path, depth);
         }
         if let Some(open) = self.open.take() {

@@ -117,6 +117,8 @@ impl ByteMap {
 const CLASS_BITS: usize = 6;
 const PAIRS: usize = 1 << (2 * CLASS_BITS);
 const TRIPLES: usize = 1 << (3 * CLASS_BITS);
+/// Strings that are taken in between two pauses.
+const GROUPS_AT_ONCE: usize = 256;
 
 static CLASS: [u8; 256] = classes();
 
@@ -190,7 +192,8 @@ fn class_of_key(bytes: u32) -> usize {
 
 impl Strings {
     /// The atoms are in lower case and have at least two bytes.
-    pub(super) fn new(atoms: Vec<(&[u8], Effect)>) -> Self {
+    pub(super) fn new(atoms: Vec<(&[u8], Effect)>, pause: &dyn Fn()) -> Self {
+        pause();
         let atoms = sorted(atoms);
         if atoms.is_empty() {
             return Self::default();
@@ -203,7 +206,10 @@ impl Strings {
             ..Self::default()
         };
         let mut pairs: Vec<(usize, Key)> = Vec::new();
-        for group in atoms.chunk_by(|a, b| a.0 == b.0) {
+        for (number, group) in atoms.chunk_by(|a, b| a.0 == b.0).enumerate() {
+            if number % GROUPS_AT_ONCE == 0 {
+                pause();
+            }
             let Some((text, _)) = group.first() else { continue };
             let (end, key) = rarest_key(text);
             let made = Key {
@@ -240,6 +246,7 @@ impl Strings {
         all.keys.shrink_to_fit();
         all.text.shrink_to_fit();
         all.effects.shrink_to_fit();
+        pause();
         all.keys.sort_by_key(|key| class_of_key(key.bytes));
         let mut at = 0;
         for group in all
