@@ -13,6 +13,7 @@ mod handover;
 mod listen;
 mod live;
 mod meter;
+mod pace;
 mod process;
 mod random;
 mod reload;

@@ -29,6 +29,7 @@ use weir_schema::ids::{PoolId, RuleSetId, TenantId};
 use crate::claims::Claims;
 use crate::engine::body::HeldBytes;
 use crate::listen::certs::Certificates;
+use crate::pace;
 use crate::switches::Switches;
 use crate::telemetry::access_log::Writer;
 use crate::telemetry::audit::Auditor;
@@ -420,6 +421,7 @@ impl Build<'_> {
         }
         let mut tenants = HashMap::with_capacity(config.tenants.len());
         for (index, tenant) in config.tenants.iter().enumerate() {
+            pace::give_way();
             let rules = match self.rules(tenant, &mut sets) {
                 Ok(rules) => rules,
                 Err(errors) => {

@@ -11,6 +11,7 @@ use weir_schema::config::{ConfigError, Document, check, check_parts, diff};
 use crate::boot::read_document;
 use crate::clock;
 use crate::live::{self, Live, Shared};
+use crate::pace;
 use crate::process::Process;
 use crate::sync::first::Fallback;
 use crate::sync::last_good::LastGood;
@@ -436,6 +437,7 @@ pub(crate) async fn behind<T: Send + 'static>(work: impl FnOnce() -> T + Send + 
     let started = thread.spawn(move || {
         // Of this thread alone, on Linux; where it is refused, the work is done all the same.
         let _ = rustix::process::setpriority_process(None, NICENESS);
+        pace::begin();
         let _ = sender.send(work());
     });
     started.ok()?;

@@ -25,6 +25,10 @@ pub trait Files {
     /// # Errors
     /// Whatever the underlying store answers.
     fn glob(&self, pattern: &Path) -> io::Result<Vec<PathBuf>>;
+
+    /// Called between pieces of the work, of some ten microseconds each but for patterns that are new: a caller that must not hold
+    /// a core for long can let others have it.
+    fn pause(&self) {}
 }
 
 /// The ordinary file system.

@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a broken rule text must fail the test")]
 
+use std::cell::Cell;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use weir_rules::{
-    Connection, Disk, Mode, Options, Patterns, RequestLine, RuleSet, Source, Transaction, compile,
+    Connection, Disk, Files, Mode, Options, Patterns, RequestLine, RuleSet, Source, Transaction, compile,
     compile_with,
 };
 
@@ -83,4 +86,35 @@ proptest! {
         drop(previous);
         prop_assert_eq!(patterns.in_use(), 0, "nothing outlives the last set");
     }
+}
+
+/// Counts how often others could have had the core.
+struct Counting(Cell<usize>);
+
+impl Files for Counting {
+    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn glob(&self, _: &Path) -> io::Result<Vec<PathBuf>> {
+        Ok(Vec::new())
+    }
+
+    fn pause(&self) {
+        self.0.set(self.0.get() + 1);
+    }
+}
+
+#[test]
+fn compiling_pauses_between_rules_and_while_it_makes_the_filter() {
+    let text: String = (1..=100)
+        .map(|id| format!("SecRule ARGS \"@rx word{id}x\" \"id:{id},phase:2,pass\"\n"))
+        .collect();
+    let source = Source {
+        path: "many.conf".into(),
+        text,
+    };
+    let files = Counting(Cell::new(0));
+    compile(&[source], &files).unwrap();
+    assert!(files.0.get() >= 200, "{} pauses", files.0.get());
 }

@@ -1,6 +1,7 @@
 //! What a request leaves behind.
 
 use serde_json::{Value, json};
+use weir_tests::h2raw::{self, END_HEADERS, END_STREAM, H2Raw, HEADERS};
 use weir_tests::wait::wait_for;
 
 use crate::Site;
@@ -28,6 +29,87 @@ fn the_access_log_has_one_line_per_request_and_no_secret() {
     );
     assert!(text.contains("e2e") && text.contains("x=1"), "{text}");
     assert!(!text.contains("s3cret"), "{text}");
+}
+
+#[test]
+fn a_request_that_the_front_parser_refuses_has_a_line_too() {
+    let log = json!({ "file": "access.log", "headers": ["user-agent"] });
+    let site = Site::with(|config| config.set("/observability/access_log", log));
+    let long = format!("GET /{} HTTP/1.1\r\nHost: acme.test\r\n\r\n", "a".repeat(20_000));
+    let wide = format!(
+        "GET / HTTP/1.1\r\nHost: acme.test\r\nX: {}\r\n\r\n",
+        "a".repeat(100_000)
+    );
+    let requests = [
+        ("GET / HTTP/1.1\r\n\r\n", 400, "invalid_host"),
+        (
+            "G@T / HTTP/1.1\r\nHost: acme.test\r\n\r\n",
+            400,
+            "malformed_request",
+        ),
+        (long.as_str(), 414, "target_too_long"),
+        (wide.as_str(), 431, "header_too_large"),
+        (
+            "GET / HTTP/3.0\r\nHost: acme.test\r\n\r\n",
+            505,
+            "unsupported_version",
+        ),
+    ];
+    for (request, status, code) in requests {
+        let mut client = site.weir.client();
+        // A client that is refused early need not be read to its end.
+        let _ = client.send(request);
+        let response = client.response().expect("a refusal");
+        assert_eq!((response.status, response.code().as_str()), (status, code));
+    }
+    let mut client = H2Raw::connect(site.weir.address("web"), &[]);
+    let head = h2raw::request("TRACE", "/traced", &[]);
+    client.send(h2raw::frame(HEADERS, END_HEADERS | END_STREAM, 1, &head));
+    client.outcome(1);
+    let path = site.weir.folder().join("access.log");
+    let lines: Vec<Value> = wait_for("a line of each in the access log", || {
+        let text = std::fs::read_to_string(&path).ok()?;
+        let lines: Vec<_> = text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect();
+        (lines.len() == requests.len() + 1).then_some(lines)
+    });
+    for ((request, status, code), line) in requests.iter().zip(&lines) {
+        assert_eq!(
+            (&line["status"], &line["code"]),
+            (&json!(status), &json!(code)),
+            "{line}"
+        );
+        assert_eq!(
+            (&line["client"], &line["tenant"]),
+            (&json!("127.0.0.1"), &Value::Null),
+            "{line}"
+        );
+        assert_eq!(
+            (&line["protocol"], &line["outcome"]),
+            (&json!("http/1.1"), &json!("refused")),
+            "{line}"
+        );
+        let read = line["bytes_in"].as_u64().unwrap_or(0);
+        assert!(read > 0 && read <= request.len() as u64, "{line}");
+        assert!(
+            line["bytes_out"].as_u64().is_some_and(|sent| sent > 100),
+            "{line}"
+        );
+        assert_eq!(line["request_id"].as_str().map(str::len), Some(32), "{line}");
+    }
+    let h2 = lines.last().expect("the last line");
+    assert_eq!(
+        (&h2["protocol"], &h2["code"]),
+        (&json!("h2"), &json!("method_not_allowed")),
+        "{h2}"
+    );
+    assert_eq!(
+        (&h2["method"], &h2["target"]),
+        (&json!("TRACE"), &json!("/traced")),
+        "{h2}"
+    );
 }
 
 #[test]

@@ -155,6 +155,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
                     Ok(None) => {}
                     Err(error) => {
                         self.bodiless = self.buffer.starts_with(b"HEAD ");
+                        self.count_from(self.buffer.len());
                         return Err(HeadFault::Refused(error));
                     }
                 }
@@ -175,10 +176,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
             match read.await {
                 Some(Ok(0) | Err(_)) => return Err(HeadFault::Closed),
                 Some(Ok(_)) => {}
-                None if started => return Err(HeadFault::TimedOut),
+                None if started => {
+                    self.count_from(self.buffer.len());
+                    return Err(HeadFault::TimedOut);
+                }
                 None => return Err(HeadFault::Idle),
             }
         }
+    }
+
+    /// Begins to count the bytes of an exchange, of which so many are read.
+    fn count_from(&mut self, head_bytes: usize) {
+        self.bytes_in = head_bytes as u64;
+        self.bytes_out = 0;
     }
 
     fn begin(&mut self, head: RequestHead) -> (BytesMut, RequestHead) {
@@ -200,8 +210,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1Connection<S> {
         self.body_started = None;
         self.body_bytes = 0;
         // What was read ahead belongs to the exchange that uses it.
-        self.bytes_in = head.head_bytes as u64;
-        self.bytes_out = 0;
+        self.count_from(head.head_bytes);
         (bytes, head)
     }
 

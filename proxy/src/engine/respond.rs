@@ -5,8 +5,9 @@ use std::future::poll_fn;
 use weir_decide::refuse::{Refusal, body, body_violating};
 use weir_schema::codes::RefusalCode;
 
-use super::request::{FieldList, Request};
+use super::request::{ConnectionInfo, FieldList, Request};
 use crate::downstream::{Downstream, ResponseBody, ResponseParts};
+use crate::telemetry::unread::{Sent, Unread};
 use crate::telemetry::{RequestId, Tally};
 
 /// Methods that may pass, for 405.
@@ -102,8 +103,13 @@ async fn write_all<D: Downstream>(
     poll_fn(|cx| down.poll_flush(cx)).await
 }
 
-/// Answers a connection whose request could not be read.
-pub(crate) async fn refuse_connection<D: Downstream>(down: &mut D, code: RefusalCode) {
+/// Answers a request that has no exchange of its own, because its head is none that we serve, and records it.
+pub(crate) async fn refuse_unread<D: Downstream>(
+    down: &mut D,
+    info: &ConnectionInfo,
+    code: RefusalCode,
+    sent: Sent<'_>,
+) {
     let refusal = Refusal::new(code);
     let id = RequestId::new();
     let (content_type, text) = body(code, refusal.status, id.as_str(), None);
@@ -128,4 +134,11 @@ pub(crate) async fn refuse_connection<D: Downstream>(down: &mut D, code: Refusal
         &text,
     )
     .await;
+    let unread = Unread {
+        id: &id,
+        refusal: &refusal,
+        sent,
+        bytes: down.bytes(),
+    };
+    unread.record(info);
 }

@@ -5,6 +5,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use weir_h1::RequestError;
 use weir_schema::codes::RefusalCode;
+use weir_schema::telemetry::record::Protocol;
 
 use super::leave::{self, Leave};
 use super::socket::Abort;
@@ -12,6 +13,7 @@ use super::watchdog::Watchdog;
 use crate::downstream::h1::{H1Connection, HeadFault};
 use crate::engine::request::{ConnectionInfo, Request};
 use crate::engine::{respond, serve};
+use crate::telemetry::unread::Sent;
 
 /// The refusal that goes with a head that cannot be read.
 fn code_of(error: &RequestError) -> RefusalCode {
@@ -110,7 +112,7 @@ async fn end<S: AsyncRead + AsyncWrite + Abort + Unpin>(
         HeadFault::Refused(error) => code_of(&error),
     };
     connection.close_after();
-    respond::refuse_connection(&mut connection, code).await;
-    info.shared.metrics.unread(code);
+    // What is no head does not say which version it would be of.
+    respond::refuse_unread(&mut connection, info, code, Sent::Bytes(Protocol::Http11)).await;
     connection.close().await;
 }

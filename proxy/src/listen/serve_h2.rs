@@ -13,6 +13,7 @@ use h2::{Reason, RecvStream};
 use weir_decide::h2_frames::FrameFault;
 use weir_schema::codes::RefusalCode;
 use weir_schema::config::checked::ClientLimits;
+use weir_schema::telemetry::record::Protocol;
 
 use super::h2_watch::{Ledger, Transport, Watched};
 use super::leave::{self, Leave};
@@ -21,6 +22,7 @@ use crate::downstream::h2::H2Stream;
 use crate::engine::request::{ConnectionInfo, Request};
 use crate::engine::{respond, serve};
 use crate::meter::Metered;
+use crate::telemetry::unread::Sent;
 
 /// How long a client without open streams may take to leave after GOAWAY.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -265,15 +267,13 @@ async fn exchange(
         Ok(request) => request,
         Err(code) => {
             let mut stream = H2Stream::new(body, respond, 0, &limits, ledger);
-            respond::refuse_connection(&mut stream, code).await;
-            info.shared.metrics.unread(code);
+            respond::refuse_unread(&mut stream, info, code, Sent::Bytes(Protocol::Http2)).await;
             return stream.finish();
         }
     };
     let mut stream = H2Stream::new(body, respond, request.buffer.len(), &limits, ledger);
     if let Some(code) = refusal_of(&request, parts.headers.len(), &limits) {
-        respond::refuse_connection(&mut stream, code).await;
-        info.shared.metrics.unread(code);
+        respond::refuse_unread(&mut stream, info, code, Sent::Head(&request)).await;
     } else {
         if request.field(b"expect").is_some() {
             stream.expect_continue();

@@ -55,8 +55,8 @@ impl Writer {
         Ok(Self { lines, dropped })
     }
 
-    /// Writes the record's line, unless sampling leaves it out. Failures are always written.
-    pub(crate) fn write(&self, log: &Arc<AccessLog>, record: &RequestRecord<'_>, request: &Request) {
+    /// Writes the record's line, unless sampling leaves it out. Failures are always written. Without a request there are no headers.
+    pub(crate) fn write(&self, log: &Arc<AccessLog>, record: &RequestRecord<'_>, request: Option<&Request>) {
         let sampled = record.status >= 400 || record.status == 0 || log.sample.get() == 1;
         if !sampled && !random::next().is_multiple_of(u64::from(log.sample.get())) {
             return;
@@ -118,14 +118,14 @@ struct Line<'a> {
 /// The headers that the log asks for, of this request.
 struct Headers<'a> {
     names: &'a [String],
-    request: &'a Request,
+    request: Option<&'a Request>,
 }
 
 impl Serialize for Headers<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for name in self.names {
-            if let Some(value) = self.request.field(name.as_bytes()) {
+            if let Some(value) = self.request.and_then(|request| request.field(name.as_bytes())) {
                 map.serialize_entry(name, &redacted(name, value))?;
             }
         }
@@ -162,7 +162,7 @@ fn redacted_target<'a>(log: &AccessLog, target: &'a [u8]) -> Cow<'a, str> {
 }
 
 /// `None` only when memory is short.
-fn line(log: &AccessLog, record: &RequestRecord<'_>, request: &Request) -> Option<Vec<u8>> {
+fn line(log: &AccessLog, record: &RequestRecord<'_>, request: Option<&Request>) -> Option<Vec<u8>> {
     let t = &record.timings;
     let line = Line {
         ts_ms: clock::unix_ms().saturating_sub(u64::from(t.total_us / 1000)),

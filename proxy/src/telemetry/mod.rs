@@ -5,6 +5,7 @@ pub(crate) mod access_log;
 pub(crate) mod audit;
 mod line_writer;
 pub(crate) mod registry;
+pub(crate) mod unread;
 mod waf;
 
 use std::net::{IpAddr, SocketAddr};
@@ -244,7 +245,7 @@ impl<'a> Tally<'a> {
         shared.metrics.in_flight.dec();
         shared.metrics.observe(&record);
         if let Some(log) = &self.live.access_log {
-            shared.access_log.write(log, &record, self.request);
+            shared.access_log.write(log, &record, Some(self.request));
         }
         if let (Some(report), Some(tenant)) = (&self.report, tenant) {
             shared.metrics.rules.observe(&tenant.metrics.label, report);

@@ -15,13 +15,20 @@ use crate::operators::{self, Patterns};
 use crate::seclang::{Arg, Diagnostic, Directive, Place, RawTarget, directives, nearest, split_targets};
 use crate::sources::{Files, Source};
 
-/// 64-bit FNV-1a (draft-eastlake-fnv): tells texts apart, and is no defence against who wants two to look alike.
+/// As 64-bit FNV-1a (draft-eastlake-fnv), but a word at a time, which a reload of a large set feels: tells texts apart, and is no
+/// defence against who wants two to look alike.
 const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0100_0000_01b3;
 
-fn fnv(digest: u64, text: &[u8]) -> u64 {
-    let step = |digest: u64, byte: &u8| (digest ^ u64::from(*byte)).wrapping_mul(FNV_PRIME);
-    text.iter().fold(digest, step)
+fn digest_of(digest: u64, text: &[u8]) -> u64 {
+    // The turn brings what the product moved up back to where the next product moves it on.
+    let step = |digest: u64, word: u64| (digest ^ word).wrapping_mul(FNV_PRIME).rotate_left(29);
+    let (words, rest) = text.as_chunks::<8>();
+    let digest = words
+        .iter()
+        .fold(digest, |digest, word| step(digest, u64::from_le_bytes(*word)));
+    let last = rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    step(step(digest, last), u64::try_from(text.len()).unwrap_or(u64::MAX))
 }
 
 /// `Include` deeper than this is taken for a loop.
@@ -147,8 +154,9 @@ impl<'a> Builder<'a> {
 
     pub(super) fn source(&mut self, source: &Source, depth: usize) {
         let path = Arc::new(source.path.clone());
-        self.settings.digest = fnv(self.settings.digest, source.text.as_bytes());
+        self.settings.digest = digest_of(self.settings.digest, source.text.as_bytes());
         for directive in directives(&path, &source.text, &mut self.found) {
+            self.files.pause();
             self.directive(&directive, &source.path, depth);
         }
         if let Some(open) = self.open.take() {

@@ -20,7 +20,7 @@ impl Macro {
     pub(crate) fn parse(text: &str, intern: &mut dyn FnMut(&str) -> u16) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut rest = text;
-        while let Some((plain, after)) = rest.split_once("%{") {
+        while let Some((plain, after)) = split_at_opening(rest) {
             let Some((name, tail)) = after.split_once('}') else {
                 break;
             };
@@ -77,4 +77,11 @@ impl Macro {
         };
         self.parts.iter().flat_map(literal).collect()
     }
+}
+
+/// What stands before the first `%{` of a text, and behind it. Nearly every text has none: this looks for one byte.
+fn split_at_opening(text: &str) -> Option<(&str, &str)> {
+    let bytes = text.as_bytes();
+    let at = memchr::memchr_iter(b'%', bytes).find(|at| bytes.get(at + 1) == Some(&b'{'))?;
+    Some((text.get(..at)?, text.get(at + 2..)?))
 }

@@ -90,6 +90,7 @@ pub(super) fn build(builder: Builder<'_>, phases: [Vec<Step>; 5]) -> (Program, V
         selectors,
         settings,
         found,
+        files,
         ..
     } = builder;
     let mut names: Vec<(u16, &[u8])> = Vec::new();
@@ -99,10 +100,13 @@ pub(super) fn build(builder: Builder<'_>, phases: [Vec<Step>; 5]) -> (Program, V
     rules.iter_mut().for_each(|rule| settle_tx(rule, &names));
     // Own rules beside a base are few: they are looked at without a filter.
     let filters = match base {
-        None => filters(&mut rules),
-        Some(_) => [Filter::new(&[]), Filter::new(&[])],
+        None => filters(&mut rules, &|| files.pause()),
+        Some(_) => [Filter::new(&[], &|| {}), Filter::new(&[], &|| {})],
     };
-    let phases = phases.map(|steps| table(steps, &rules, &filters));
+    let phases = phases.map(|steps| {
+        files.pause();
+        table(steps, &rules, &filters)
+    });
     let selections = selectors
         .iter()
         .map(|selector| {
@@ -173,8 +177,8 @@ fn filter_of(phase: usize) -> usize {
     usize::from(matches!(phase, 2 | 3))
 }
 
-/// Numbers every operator with a need, and builds the filters over them.
-fn filters(rules: &mut [Rule]) -> [Filter; 2] {
+/// Numbers every operator with a need, and builds the filters over them. `pause` is called between pieces of the work.
+fn filters(rules: &mut [Rule], pause: &dyn Fn()) -> [Filter; 2] {
     let mut needs: [Vec<Arc<Need>>; 2] = Default::default();
     for rule in rules {
         let which = filter_of(rule.phase);
@@ -192,7 +196,7 @@ fn filters(rules: &mut [Rule]) -> [Filter; 2] {
             }
         }
     }
-    needs.map(|needs| Filter::new(&needs))
+    needs.map(|needs| Filter::new(&needs, pause))
 }
 
 fn table(steps: Vec<Step>, rules: &[Rule], filters: &[Filter; 2]) -> PhaseTable {

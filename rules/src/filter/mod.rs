@@ -75,8 +75,8 @@ struct Effect {
 }
 
 impl Filter {
-    /// Builds a filter; the operator's number is its place in `needs`.
-    pub(crate) fn new(needs: &[Arc<Need>]) -> Self {
+    /// Builds a filter; the operator's number is its place in `needs`. `pause` is called between pieces of the work.
+    pub(crate) fn new(needs: &[Arc<Need>], pause: &dyn Fn()) -> Self {
         let words = needs.len().div_ceil(64).next_multiple_of(BLOCK);
         let mut filter = Self {
             words,
@@ -88,14 +88,17 @@ impl Filter {
             strings: Strings::default(),
             further: Vec::with_capacity(needs.len()),
             has_further: vec![0; words],
-            narrow: needs.iter().map(|need| Narrow::new(need)).collect(),
+            narrow: Vec::with_capacity(needs.len()),
             number: FILTERS_MADE.fetch_add(1, Ordering::Relaxed),
         };
-        let mut atoms: Vec<(&[u8], Effect)> = Vec::new();
+        let strings = |need: &Arc<Need>| need.clauses().iter().map(|c| c.strings.len()).sum::<usize>();
+        let mut atoms: Vec<(&[u8], Effect)> = Vec::with_capacity(needs.iter().map(strings).sum());
         for (number, need) in needs.iter().enumerate() {
+            pause();
+            filter.narrow.push(Narrow::new(need));
             filter.operator(number, need, &mut atoms);
         }
-        filter.strings = Strings::new(atoms);
+        filter.strings = Strings::new(atoms, pause);
         filter
     }
 
@@ -272,7 +275,7 @@ mod tests {
             .iter()
             .map(|p| Arc::new(of_regex(p).unwrap()))
             .collect();
-        let filter = Filter::new(&needs);
+        let filter = Filter::new(&needs, &|| {});
         assert_eq!(mask(&filter, b"plain text"), 0b0100);
         assert_eq!(mask(&filter, b"1 UNION  SeleCT"), 0b0101);
         assert_eq!(mask(&filter, b"unionselect"), 0b0100);

@@ -117,6 +117,8 @@ impl ByteMap {
 const CLASS_BITS: usize = 6;
 const PAIRS: usize = 1 << (2 * CLASS_BITS);
 const TRIPLES: usize = 1 << (3 * CLASS_BITS);
+/// Strings that are taken in between two pauses.
+const GROUPS_AT_ONCE: usize = 256;
 
 static CLASS: [u8; 256] = classes();
 
@@ -190,18 +192,24 @@ fn class_of_key(bytes: u32) -> usize {
 
 impl Strings {
     /// The atoms are in lower case and have at least two bytes.
-    pub(super) fn new(mut atoms: Vec<(&[u8], Effect)>) -> Self {
-        atoms.sort();
-        atoms.dedup();
+    pub(super) fn new(atoms: Vec<(&[u8], Effect)>, pause: &dyn Fn()) -> Self {
+        pause();
+        let atoms = sorted(atoms);
         if atoms.is_empty() {
             return Self::default();
         }
         let mut all = Self {
             hit: Some(Box::new([0; TRIPLES / 64])),
+            keys: Vec::with_capacity(atoms.len()),
+            text: Vec::with_capacity(atoms.iter().map(|(text, _)| text.len()).sum()),
+            effects: Vec::with_capacity(atoms.len()),
             ..Self::default()
         };
         let mut pairs: Vec<(usize, Key)> = Vec::new();
-        for group in atoms.chunk_by(|a, b| a.0 == b.0) {
+        for (number, group) in atoms.chunk_by(|a, b| a.0 == b.0).enumerate() {
+            if number % GROUPS_AT_ONCE == 0 {
+                pause();
+            }
             let Some((text, _)) = group.first() else { continue };
             let (end, key) = rarest_key(text);
             let made = Key {
@@ -235,6 +243,10 @@ impl Strings {
             }
         }
         all.add_pairs(pairs);
+        all.keys.shrink_to_fit();
+        all.text.shrink_to_fit();
+        all.effects.shrink_to_fit();
+        pause();
         all.keys.sort_by_key(|key| class_of_key(key.bytes));
         let mut at = 0;
         for group in all
@@ -388,16 +400,38 @@ fn is_seen(seen: &[u64], number: usize) -> bool {
         .is_some_and(|word| word >> (number % 64) & 1 == 1)
 }
 
+/// The atoms in order, each once.
+fn sorted(atoms: Vec<(&[u8], Effect)>) -> Vec<(&[u8], Effect)> {
+    // Comparing the first bytes as one number spares most looks at the texts, which lie all over the memory: a reload sorts
+    // thousands of them.
+    let begin = |text: &[u8]| {
+        let mut first = [0; 8];
+        first.iter_mut().zip(text).for_each(|(to, byte)| *to = *byte);
+        u64::from_be_bytes(first)
+    };
+    let mut keyed: Vec<(u64, (&[u8], Effect))> =
+        atoms.into_iter().map(|atom| (begin(atom.0), atom)).collect();
+    keyed.sort_unstable();
+    keyed.dedup();
+    keyed.into_iter().map(|(_, atom)| atom).collect()
+}
+
 /// The least common three bytes of the string (or its only two), and where in it they end.
 fn rarest_key(text: &[u8]) -> (u16, &[u8]) {
-    let size = text.len().min(3);
-    let best = text
-        .windows(size)
+    let mut best = (0, f32::INFINITY);
+    for (at, three) in text
+        .array_windows::<3>()
         .enumerate()
         .take(usize::from(u16::MAX) - 3)
-        .min_by(|a, b| super::need::frequency(a.1).total_cmp(&super::need::frequency(b.1)));
-    let (at, part) = best.unwrap_or((0, text));
-    (u16::try_from(at + size).unwrap_or(0), part)
+    {
+        let frequency = super::need::frequency(three);
+        if frequency < best.1 {
+            best = (at, frequency);
+        }
+    }
+    let end = (best.0 + 3).min(text.len());
+    let key = text.get(best.0..end).unwrap_or(text);
+    (u16::try_from(end).unwrap_or(0), key)
 }
 
 fn small(n: usize) -> u32 {

@@ -211,18 +211,19 @@ fn byte_escapes(pattern: &str) -> String {
     out
 }
 
-fn phrases(words: &[Vec<u8>], patterns: &Patterns) -> Result<Operator, String> {
-    if words.is_empty() {
+/// Phrases, one a line.
+fn phrases(lines: &[u8], patterns: &Patterns) -> Result<Operator, String> {
+    if lines.is_empty() {
         return Err("there is no phrase to look for".to_owned());
     }
-    // No word holds a line feed.
-    let known = patterns.phrases.get(words.join(&b'\n').as_slice(), || {
+    let known = patterns.phrases.get(lines, || {
+        let words: Vec<Vec<u8>> = lines.split(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
         let automaton = AhoCorasick::builder()
             .ascii_case_insensitive(true)
             .kind(Some(aho_corasick::AhoCorasickKind::ContiguousNFA))
-            .build(words)
+            .build(&words)
             .map_err(|e| e.to_string())?;
-        let need = Arc::new(filter::of_phrases(words));
+        let need = Arc::new(filter::of_phrases(&words));
         Ok::<_, String>(Pattern { automaton, need })
     })?;
     Ok(Operator::Phrases(known))
@@ -247,29 +248,32 @@ fn can_match(hir: &Hir) -> bool {
     hir.properties().minimum_len().is_some()
 }
 
-fn file(argument: &str, folder: &Path, files: &dyn Files) -> Result<Vec<Vec<u8>>, String> {
+/// The lines of files that say something, with a line feed between them.
+fn file(argument: &str, folder: &Path, files: &dyn Files) -> Result<Vec<u8>, String> {
     let mut lines = Vec::new();
     for name in argument.split_ascii_whitespace() {
         let path = folder.join(name);
         let data = files
             .read(&path)
             .map_err(|e| format!("cannot read {}: {e}", path.display()))?;
-        lines.extend(
-            data.split(|b| *b == b'\n')
-                .map(<[u8]>::trim_ascii)
-                .filter(|l| !l.is_empty() && !l.starts_with(b"#"))
-                .map(<[u8]>::to_vec),
-        );
+        lines.reserve(data.len() + 1);
+        for line in data.split(|b| *b == b'\n').map(<[u8]>::trim_ascii) {
+            if line.is_empty() || line.starts_with(b"#") {
+                continue;
+            }
+            if !lines.is_empty() {
+                lines.push(b'\n');
+            }
+            lines.extend_from_slice(line);
+        }
     }
     Ok(lines)
 }
 
 /// `@pm` may write bytes as `|41 42|`, as Snort does.
-fn pm_words(argument: &str) -> Vec<Vec<u8>> {
-    argument
-        .split_ascii_whitespace()
-        .map(|word| word.as_bytes().to_vec())
-        .collect()
+fn pm_words(argument: &str) -> Vec<u8> {
+    let words: Vec<&str> = argument.split_ascii_whitespace().collect();
+    words.join("\n").into_bytes()
 }
 
 /// Compiles an operator.
@@ -310,8 +314,8 @@ pub(crate) fn build(
         "validateurlencoding" => Ok(Operator::UrlEncoding),
         "ipmatch" => networks(argument.split(',')),
         "ipmatchfromfile" | "ipmatchf" => file(argument, folder, files).and_then(|lines| {
-            let lines: Vec<_> = lines.iter().map(|l| String::from_utf8_lossy(l)).collect();
-            networks(lines.iter().map(AsRef::as_ref))
+            let lines = String::from_utf8_lossy(&lines);
+            networks(lines.lines())
         }),
         _ => return Err(None),
     }

@@ -138,7 +138,7 @@ fn values_that_the_needs_rule_out_are_no_injections() {
         "int",
         "char",
     ];
-    let filter = Filter::new(&[sqli_need(), xss_need()].map(Arc::new));
+    let filter = Filter::new(&[sqli_need(), xss_need()].map(Arc::new), &|| {});
     let mask = |value: &[u8]| {
         let (mut scratch, mut out) = (Vec::new(), Vec::new());
         filter.candidates(value, &ByteMap::of(value), &mut scratch, &mut out);

@@ -90,8 +90,7 @@ impl Joined {
 pub(crate) fn directives(path: &Arc<PathBuf>, text: &str, found: &mut Vec<Diagnostic>) -> Vec<Directive> {
     let mut all = Vec::new();
     let mut joined = Joined::default();
-    for (number, line) in text.split('\n').enumerate() {
-        let line = line.strip_suffix('\r').unwrap_or(line);
+    for (number, line) in lines(text).enumerate() {
         let number = u32::try_from(number + 1).unwrap_or(u32::MAX);
         if joined.text.is_empty() && line.trim_start().starts_with('#') {
             continue;
@@ -108,6 +107,17 @@ pub(crate) fn directives(path: &Arc<PathBuf>, text: &str, found: &mut Vec<Diagno
     }
     finish(path, &joined, &mut all, found);
     all
+}
+
+/// The lines of a text without their ends.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let ends = memchr::memchr_iter(b'\n', text.as_bytes()).chain(std::iter::once(text.len()));
+    let mut from = 0;
+    ends.filter_map(move |end| {
+        let line = text.get(from..end);
+        from = end + 1;
+        line.map(|line| line.strip_suffix('\r').unwrap_or(line))
+    })
 }
 
 fn finish(path: &Arc<PathBuf>, line: &Joined, all: &mut Vec<Directive>, found: &mut Vec<Diagnostic>) {
