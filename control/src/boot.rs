@@ -1,5 +1,7 @@
 //! Puts control together.
 
+mod seed;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +30,10 @@ pub struct CoreOptions {
 pub struct ControlOptions {
     /// What owns the configuration.
     pub core: CoreOptions,
+    /// A document that is published at the start, and again at SIGHUP, if it differs from what is served.
+    pub config: Option<PathBuf>,
+    /// Proxies of this machine, with their regions: their join tokens are written below `join` in the data folder.
+    pub local_proxies: Vec<(String, String)>,
 }
 
 /// Runs control until SIGTERM or SIGINT; tells its addresses and its readiness on standard output, JSON by line.
@@ -47,21 +53,34 @@ pub fn run_control(options: ControlOptions, compiler: Box<dyn Compiler>) -> Resu
         let core = Core::open(&options.core, compiler, collector).await?;
         let told = |error: std::io::Error| error.to_string();
         tell(&json!({"event": "listening", "listener": "push", "address": core.push.address().map_err(told)?.to_string()}));
+        let versions = Arc::clone(&core.versions);
+        seed::join_local(&core, &options).await?;
+        if let Some(file) = &options.config {
+            seed::publish(&versions, file).await?;
+        }
+        let mut hup = signal(SignalKind::hangup()).map_err(told)?;
         let mut ended = signal(SignalKind::terminate()).map_err(told)?;
         let mut interrupted = signal(SignalKind::interrupt()).map_err(told)?;
-        tokio::spawn(core.push.run());
+        let push = core.push.run();
         tokio::spawn(Arc::clone(&core.rollouts).run());
+        tokio::spawn(push);
         tell(&json!({"event": "ready"}));
-        tokio::select! {
-            _ = ended.recv() => {}
-            _ = interrupted.recv() => {}
+        loop {
+            tokio::select! {
+                _ = ended.recv() => break,
+                _ = interrupted.recv() => break,
+                _ = hup.recv() => if let Some(file) = &options.config {
+                    // What is wrong was told; what is served stays.
+                    let _ = seed::publish(&versions, file).await;
+                },
+            }
         }
         tell(&json!({"event": "ended"}));
         Ok(())
     })
 }
 
-fn tell(event: &Value) {
+pub(crate) fn tell(event: &Value) {
     let mut out = std::io::stdout().lock();
     // Nobody may be reading; control works all the same.
     let _ = writeln!(out, "{event}").and_then(|()| out.flush());

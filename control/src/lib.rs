@@ -1,6 +1,7 @@
 //! Weir's control process: it owns the configuration, pushes it to all proxies as one signed version, and collects what they report.
 
 pub mod boot;
+pub mod bundle;
 mod clock;
 pub mod collect;
 pub mod push;

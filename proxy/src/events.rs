@@ -35,6 +35,10 @@ fn for_people(event: &Value) -> String {
     match text("event") {
         "listening" => format!("  {:<12} http(s)://{}", text("listener"), text("address")),
         "ready" => "ready".to_owned(),
+        "reloaded" => match event.get("revision") {
+            Some(revision) => format!("  revision {revision} is served"),
+            None => "  the new configuration is served".to_owned(),
+        },
         "warning" => format!("  warning: {}", text("message")),
         "drained" => "drained, good bye".to_owned(),
         _ => event.to_string(),

@@ -13,6 +13,7 @@ use weir_proxy::Trial;
 use weir_schema::push::ObjectHash;
 
 use crate::commands::{SYSTEM, fail};
+use crate::supervise::follow_parent;
 
 /// Run the control process. It owns the configuration, pushes it to proxies as one signed version, and collects what they
 /// report. SIGTERM and SIGINT end it; proxies serve on.
@@ -36,6 +37,21 @@ pub(crate) struct Control {
     /// No TLS for proxies: only on a loopback address.
     #[arg(long, conflicts_with_all = ["push_cert", "push_client_ca"])]
     push_plain: bool,
+    /// A document that is published at the start, and again at SIGHUP, if it differs from what is served.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A proxy of this machine: its join token is written to FOLDER/join/NAME; repeatable.
+    #[arg(long, value_name = "NAME=REGION", value_parser = local_proxy)]
+    local_proxy: Vec<(String, String)>,
+}
+
+fn local_proxy(text: &str) -> Result<(String, String), String> {
+    let named = text.split_once('=').filter(|(node, region)| {
+        let id = |text: &str| weir_schema::ids::TenantId::new(text).is_some();
+        id(node) && id(region)
+    });
+    let (node, region) = named.ok_or("write NAME=REGION, like eu-1=eu")?;
+    Ok((node.to_owned(), region.to_owned()))
 }
 
 /// Tries versions with the code of the proxy.
@@ -82,6 +98,7 @@ fn compiler(data_dir: &Path) -> Result<Box<dyn Compiler>, String> {
 
 /// Runs it.
 pub(crate) fn run(control: &Control, as_json: bool) -> ExitCode {
+    follow_parent();
     match serve(control) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => fail(SYSTEM, &reason, as_json),
@@ -100,6 +117,8 @@ fn serve(control: &Control) -> Result<(), String> {
             },
             data_dir: data_dir.clone(),
         },
+        config: control.config.clone(),
+        local_proxies: control.local_proxy.clone(),
     };
     let ended = run_control(options, compiler(&data_dir)?);
     // Only files of versions, which are in the store.

@@ -12,12 +12,14 @@ mod rules_requests;
 mod rules_suggest;
 mod rules_test;
 mod running;
+mod supervise;
+mod up;
 mod waf;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -47,8 +49,8 @@ enum Output {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Start a proxy in front of an upstream on safe built-in defaults.
-    Up(Up),
+    /// Start a proxy in front of an upstream, and control beside it, on safe built-in defaults.
+    Up(up::Up),
     /// Run a proxy with a configuration document, or tell a running one to hand over to a new binary.
     Proxy(proxy::Proxy),
     /// Run the control process: it owns the configuration and pushes it to proxies.
@@ -69,34 +71,6 @@ enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
-}
-
-#[derive(Args)]
-struct Up {
-    /// Upstream to protect, like http://127.0.0.1:3000; without it a built-in demo origin answers.
-    #[arg(long, value_name = "URL")]
-    upstream: Option<String>,
-    /// Address to listen on.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    listen: String,
-    /// Address of the admin endpoint.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9901")]
-    admin: String,
-    /// MMDB file with countries; adds geo headers and `--deny-country`.
-    #[arg(long, value_name = "FILE")]
-    geo: Option<PathBuf>,
-    /// Countries to refuse (ISO 3166 codes).
-    #[arg(long, value_name = "CODE", value_delimiter = ',', requires = "geo")]
-    deny_country: Vec<String>,
-    /// Peers (CIDR) whose X-Forwarded-For counts.
-    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
-    trust: Vec<String>,
-    /// Requests per second of one client address.
-    #[arg(long, value_name = "N", default_value_t = 1000)]
-    rate: u32,
-    /// What the rules do: off, detect or block.
-    #[arg(long, value_name = "MODE", default_value = "block")]
-    waf: String,
 }
 
 #[derive(Subcommand)]
@@ -145,7 +119,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let json = cli.output == Output::Json;
     match cli.command {
-        Command::Up(up) => commands::up(&up, json),
+        Command::Up(up) => up::run(&up, json),
         Command::Proxy(proxy) => proxy::run(&proxy, json),
         Command::Control(control) => control::run(&control, json),
         Command::Explain(explain) => explain::explain(&explain, json),

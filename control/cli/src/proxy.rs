@@ -13,6 +13,7 @@ use weir_schema::push::JoinToken;
 
 use crate::commands::{INVALID, SYSTEM, USAGE, complain, fail, print, read, report, serve};
 use crate::running;
+use crate::supervise::follow_parent;
 
 /// Longest wait for an upgrade: longer than the proxy gives its successor.
 const UPGRADE_MAX: Duration = Duration::from_secs(75);
@@ -45,6 +46,9 @@ pub(crate) struct Proxy {
     /// Address of a listener of this process, instead of the version's; repeatable.
     #[arg(long, value_name = "ID=ADDRESS", requires = "control", value_parser = listener)]
     listen: Vec<(String, SocketAddr)>,
+    /// Print events for people.
+    #[arg(long, hide = true)]
+    human: bool,
     /// Tell the running proxy to hand its listeners to a new process of the binary that now lies where its own was started
     /// from, and wait for the outcome: 0 the new process serves and the old one drains; 1 it does not, and the old one
     /// serves on. The new process serves the version that is served now; reload afterwards if the document changed.
@@ -71,6 +75,7 @@ pub(crate) fn run(proxy: &Proxy, as_json: bool) -> ExitCode {
     if proxy.upgrade {
         return upgrade(proxy, as_json);
     }
+    follow_parent();
     let control = match &proxy.control {
         None => None,
         Some(url) => match control(proxy, url) {
@@ -88,7 +93,7 @@ pub(crate) fn run(proxy: &Proxy, as_json: bool) -> ExitCode {
         file: proxy.config.clone(),
         state_dir: proxy.state_dir.clone(),
         control,
-        human: false,
+        human: proxy.human,
     };
     serve(options, as_json)
 }

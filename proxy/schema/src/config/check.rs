@@ -91,6 +91,20 @@ pub fn check(document: &Document) -> Result<CheckedConfig, Vec<ConfigError>> {
     Ok(config)
 }
 
+/// A document as one JSON value, its shape checked but not its meaning.
+///
+/// # Errors
+/// All faults of its shape.
+pub fn document_value(document: &Document) -> Result<serde_json::Value, Vec<ConfigError>> {
+    let tree = tree::parse(&document.text).map_err(|error| vec![error])?;
+    let mut faults = Faults::default();
+    let value = rule::shape(&tree, rule::document(), &At::Root, &mut faults);
+    match value.filter(|_| faults.is_empty()) {
+        Some(value) => Ok(value),
+        None => Err(faults.into_errors(Some(&tree))),
+    }
+}
+
 /// The folder for last-known-good versions that a document names, also one that does not pass the check. `None` when it
 /// names none, or cannot be read at all.
 pub fn state_dir_of(document: &Document) -> Option<PathBuf> {

@@ -9,7 +9,7 @@ pub mod raw;
 mod rule;
 mod tree;
 
-pub use check::{Document, check, state_dir_of};
+pub use check::{Document, check, document_value, state_dir_of};
 pub use diff::{Change, Diff, DiffEntry, FieldChange, diff};
 pub use error::ConfigError;
 pub use parts::{CheckedParts, Own, Parts, check_parts};

@@ -160,6 +160,7 @@ impl Control {
         let checked = check_parts(version.parts.clone(), None).map_err(StartError::Config)?;
         let live = live::compile(checked.config.clone(), None, metrics)
             .map_err(|errors| StartError::Compile(errors.iter().map(ToString::to_string).collect()))?;
+        self.status.serves(version.manifest.head());
         Ok((Origin::Pushed(Arc::new(PushedOrigin { version, checked })), live))
     }
 
