@@ -1,5 +1,7 @@
 //! Weir's control process: it owns the configuration, pushes it to all proxies as one signed version, and collects what they report.
 
+pub mod api;
+pub mod auth;
 pub mod boot;
 pub mod bundle;
 mod clock;

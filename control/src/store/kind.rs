@@ -34,8 +34,8 @@ kinds! {
     Budget = "budget", false;
     /// One path of the configuration.
     ConfigEntry = "config_entry", false;
-    /// The answer to a request that carried an Idempotency-Key.
-    Idempotency = "idempotency", false;
+    /// The answer to a request that carried an Idempotency-Key; may hold a new token.
+    Idempotency = "idempotency", true;
     /// Single facts about this installation.
     Meta = "meta", false;
     /// What a unit costs, from when on.
