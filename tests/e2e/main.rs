@@ -27,6 +27,7 @@ mod pools;
 mod quarantine;
 mod reload;
 mod retry;
+mod slo_alertmanager;
 mod slo_promtool;
 mod slow;
 mod suggest;
