@@ -5,16 +5,22 @@ mod seed;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
+use crate::api::{Api, ApiOptions, ApiParts, ApiServer};
 use crate::clock;
 use crate::collect::Collector;
 use crate::push::{Fleet, FrameSink, Hub, PushOptions, PushServer};
 use crate::rollouts::Rollouts;
 use crate::store::{SqliteOptions, SqliteStore, Store};
 use crate::versions::{Compiler, Versions};
+
+/// Between two looks for what is old.
+const TIDY_EVERY: Duration = Duration::from_secs(600);
 
 /// How to run control.
 #[derive(Clone, Debug)]
@@ -34,6 +40,8 @@ pub struct ControlOptions {
     pub config: Option<PathBuf>,
     /// Proxies of this machine, with their regions: their join tokens are written below `join` in the data folder.
     pub local_proxies: Vec<(String, String)>,
+    /// Where operators ask.
+    pub api: ApiOptions,
 }
 
 /// Runs control until SIGTERM or SIGINT; tells its addresses and its readiness on standard output, JSON by line.
@@ -61,9 +69,25 @@ pub fn run_control(options: ControlOptions, compiler: Box<dyn Compiler>) -> Resu
         let mut hup = signal(SignalKind::hangup()).map_err(told)?;
         let mut ended = signal(SignalKind::terminate()).map_err(told)?;
         let mut interrupted = signal(SignalKind::interrupt()).map_err(told)?;
+        let api = Api::new(ApiParts {
+            store: Arc::clone(&core.store),
+            versions: Arc::clone(&core.versions),
+            fleet: Arc::clone(&core.fleet),
+            rollouts: Arc::clone(&core.rollouts),
+            pinned: core.push.pinned(),
+        });
+        let api = api.map_err(|error| error.to_string())?;
+        api.tokens().bootstrap(&options.core.data_dir, clock::unix_ms()).await?;
+        let server = ApiServer::bind(&options.api, &api).await?;
+        if let Some(address) = server.address().map_err(told)? {
+            tell(&json!({"event": "listening", "listener": "api", "address": address.to_string()}));
+        }
+        let (end, ending) = watch::channel(false);
+        let served = tokio::spawn(server.run(ending));
         let push = core.push.run();
         tokio::spawn(Arc::clone(&core.rollouts).run());
         tokio::spawn(push);
+        tokio::spawn(tidy(api));
         tell(&json!({"event": "ready"}));
         loop {
             tokio::select! {
@@ -75,9 +99,21 @@ pub fn run_control(options: ControlOptions, compiler: Box<dyn Compiler>) -> Resu
                 },
             }
         }
+        end.send_replace(true);
+        // It ends by itself when its last request is answered, or soon after.
+        let _ = served.await;
         tell(&json!({"event": "ended"}));
         Ok(())
     })
+}
+
+/// Forgets what is old, now and then.
+async fn tidy(api: Arc<Api>) {
+    loop {
+        tokio::time::sleep(TIDY_EVERY).await;
+        // What fails now is done the next time.
+        let _ = api.prune(clock::unix_ms()).await;
+    }
 }
 
 pub(crate) fn tell(event: &Value) {

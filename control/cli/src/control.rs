@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::Value;
+use weir_control::api::{ApiAddress, ApiOptions};
 use weir_control::boot::{ControlOptions, CoreOptions, run_control};
 use weir_control::push::PushOptions;
 use weir_control::versions::{Compiler, Tried};
@@ -22,6 +23,18 @@ pub(crate) struct Control {
     /// Folder of everything that control keeps.
     #[arg(long, value_name = "FOLDER")]
     data_dir: PathBuf,
+    /// Where operators ask: an address, or the path of a Unix socket (with a slash). Beyond loopback it wants TLS.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9902", value_parser = api_address)]
+    api: ApiAddress,
+    /// Certificate of that address, PEM.
+    #[arg(long, value_name = "FILE", requires = "api_key")]
+    api_cert: Option<PathBuf>,
+    /// Its key, PEM.
+    #[arg(long, value_name = "FILE", requires = "api_cert")]
+    api_key: Option<PathBuf>,
+    /// No TLS for operators beyond loopback: something in front of it has it.
+    #[arg(long)]
+    api_plain: bool,
     /// Address that proxies dial.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9903")]
     push: SocketAddr,
@@ -43,6 +56,16 @@ pub(crate) struct Control {
     /// A proxy of this machine: its join token is written to FOLDER/join/NAME; repeatable.
     #[arg(long, value_name = "NAME=REGION", value_parser = local_proxy)]
     local_proxy: Vec<(String, String)>,
+}
+
+fn api_address(text: &str) -> Result<ApiAddress, String> {
+    if text.contains('/') {
+        return Ok(ApiAddress::Unix(PathBuf::from(text)));
+    }
+    let address = text
+        .parse()
+        .map_err(|_| "write ADDRESS:PORT, or the path of a socket")?;
+    Ok(ApiAddress::Tcp(address))
 }
 
 fn local_proxy(text: &str) -> Result<(String, String), String> {
@@ -118,6 +141,11 @@ fn serve(control: &Control) -> Result<(), String> {
             data_dir: data_dir.clone(),
         },
         config: control.config.clone(),
+        api: ApiOptions {
+            address: control.api.clone(),
+            certificate: control.api_cert.clone().zip(control.api_key.clone()),
+            plain: control.api_plain,
+        },
         local_proxies: control.local_proxy.clone(),
     };
     let ended = run_control(options, compiler(&data_dir)?);

@@ -33,6 +33,9 @@ pub(crate) struct Up {
     /// Folder in which control and proxy keep what must survive a restart; without it a temporary one, removed at the end.
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
+    /// Address of control's admin API.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9902")]
+    api: String,
     /// MMDB file with countries; adds geo headers and `--deny-country`.
     #[arg(long, value_name = "FILE")]
     geo: Option<PathBuf>,
