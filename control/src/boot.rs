@@ -13,7 +13,8 @@ use tokio::sync::watch;
 
 use crate::api::{Api, ApiOptions, ApiParts, ApiServer};
 use crate::clock;
-use crate::collect::Collector;
+use crate::collect::{Collector, Watcher};
+use crate::dashboard::{self, Guard, Live};
 use crate::push::{Fleet, FrameSink, Hub, PushOptions, PushServer};
 use crate::rollouts::Rollouts;
 use crate::store::{SqliteOptions, SqliteStore, Store};
@@ -54,8 +55,10 @@ pub fn run_control(options: ControlOptions, compiler: Box<dyn Compiler>) -> Resu
         .build()
         .map_err(|error| error.to_string())?;
     runtime.block_on(async {
+        let live = Arc::new(Live::new(clock::unix_ms()));
+        let watchers: Vec<Arc<dyn Watcher>> = vec![Arc::clone(&live) as Arc<dyn Watcher>];
         let collector = |store: &Arc<dyn Store>, fleet: &Arc<Fleet>| {
-            let sink: Arc<dyn FrameSink> = Arc::new(Collector::new(Arc::clone(store), Arc::clone(fleet), Vec::new()));
+            let sink: Arc<dyn FrameSink> = Arc::new(Collector::new(Arc::clone(store), Arc::clone(fleet), watchers));
             Ok(sink)
         };
         let core = Core::open(&options.core, compiler, collector).await?;
@@ -78,7 +81,17 @@ pub fn run_control(options: ControlOptions, compiler: Box<dyn Compiler>) -> Resu
         });
         let api = api.map_err(|error| error.to_string())?;
         api.tokens().bootstrap(&options.core.data_dir, clock::unix_ms()).await?;
-        let server = ApiServer::bind(&options.api, &api).await?;
+        let dashboard = dashboard::router(dashboard::Parts {
+            live,
+            store: Arc::clone(&core.store),
+            versions: Arc::clone(&core.versions),
+            fleet: Arc::clone(&core.fleet),
+            rollouts: Arc::clone(&core.rollouts),
+            guard: Arc::clone(&api) as Arc<dyn Guard>,
+            levels: None,
+            costs: None,
+        });
+        let server = ApiServer::bind(&options.api, &api, dashboard).await?;
         if let Some(address) = server.address().map_err(told)? {
             tell(&json!({"event": "listening", "listener": "api", "address": address.to_string()}));
         }

@@ -67,11 +67,11 @@ pub struct ApiServer {
 }
 
 impl ApiServer {
-    /// Listens; nothing is answered before [`ApiServer::run`].
+    /// Listens; nothing is answered before [`ApiServer::run`]. `more` is served beside the API; its paths are others.
     ///
     /// # Errors
     /// A sentence on what cannot be used.
-    pub async fn bind(options: &ApiOptions, api: &Arc<Api>) -> Result<Self, String> {
+    pub async fn bind(options: &ApiOptions, api: &Arc<Api>, more: Router) -> Result<Self, String> {
         let acceptor = options
             .certificate
             .as_ref()
@@ -98,7 +98,7 @@ impl ApiServer {
         Ok(Self {
             socket,
             acceptor,
-            router: router(api),
+            router: router(api).merge(more),
         })
     }
 

@@ -73,7 +73,9 @@ impl FrameSink for Collector {
             for value in frames {
                 let place = (value["epoch"].as_u64(), value["seq"].as_u64());
                 match read(value, &node) {
-                    Ok(frame) => {
+                    Ok(mut frame) => {
+                        // Where it stands is what it was let in for, whatever it says itself.
+                        frame.region.clone_from(&region);
                         let batch = batch(&frame, &region, now_ms);
                         committing.push((frame, store.commit(batch)));
                     }
