@@ -28,6 +28,7 @@ use crate::switches::{self, Switches};
 use crate::sync::first::{self, First};
 use crate::telemetry::access_log::Writer;
 use crate::telemetry::audit::Auditor;
+use crate::telemetry::frames::{self, Frames};
 use crate::telemetry::registry::Metrics;
 use crate::upstream::probe;
 
@@ -39,6 +40,8 @@ pub struct ProxyOptions {
     pub file: Option<PathBuf>,
     /// Folder for last-known-good versions; without it the document's `node.state_dir`.
     pub state_dir: Option<PathBuf>,
+    /// Name of the proxy to whoever collects its telemetry frames; without it none are made.
+    pub frames: Option<String>,
     /// Print events for people instead of JSON lines.
     pub human: bool,
 }
@@ -158,7 +161,11 @@ fn assemble(options: ProxyOptions, offer: Option<Offer>) -> Result<Assembled, St
         .listen(None, config.admin.address)
         .map_err(|error| StartError::System(format!("admin: {}: {error}", config.admin.address)))?;
     admin_socket.set_nonblocking(true)?;
+    let spool = first.last_good.as_ref().map(|kept| kept.path(frames::FOLDER));
     let shared = Arc::new(Shared {
+        frames: options
+            .frames
+            .map_or_else(Frames::off, |node| Frames::on(&node, spool.as_deref())),
         access_log: Writer::start(metrics.log_dropped.clone())?,
         audit: Auditor::start(&metrics.rules.audit_events)?,
         limits: Table::new(config.limits.table_keys),
@@ -172,6 +179,7 @@ fn assemble(options: ProxyOptions, offer: Option<Offer>) -> Result<Assembled, St
         ),
         metrics,
     });
+    shared.frames.start(&shared)?;
     shared.switches.settle(&shared);
     shared
         .metrics

@@ -102,6 +102,7 @@ pub(crate) fn proxy(proxy: &Proxy, as_json: bool) -> ExitCode {
         document: read_document(file).map_err(|error| format!("{}: {error}", file.display())),
         file: Some(file.clone()),
         state_dir: proxy.state_dir.clone(),
+        frames: proxy.frames.clone(),
         human: false,
     };
     run(options, as_json)
@@ -334,6 +335,7 @@ pub(crate) fn up(up: &Up, as_json: bool) -> ExitCode {
         document: Ok(document),
         file: None,
         state_dir: None,
+        frames: None,
         human: !as_json,
     };
     run(options, as_json)

@@ -106,6 +106,10 @@ struct Proxy {
     /// the document cannot be read.
     #[arg(long, value_name = "FOLDER", conflicts_with = "upgrade")]
     state_dir: Option<PathBuf>,
+    /// Count what each tenant and route uses, second by second, under this name of the proxy, and keep it for whoever
+    /// collects it (`GET /frames/batch` on the admin endpoint), in the state folder or else in memory.
+    #[arg(long, value_name = "NODE", value_parser = node, conflicts_with = "upgrade")]
+    frames: Option<String>,
     /// Tell the running proxy to hand its listeners to a new process of the binary that now lies where its own was started
     /// from, and wait for the outcome: 0 the new process serves and the old one drains; 1 it does not, and the old one
     /// serves on. The new process serves the version that is served now; reload afterwards if the document changed.
@@ -114,6 +118,13 @@ struct Proxy {
     /// Where the running proxy's admin endpoint is; without it the document's `admin.address`.
     #[arg(long, value_name = "ADDRESS", requires = "upgrade")]
     admin: Option<SocketAddr>,
+}
+
+/// A proxy's name: 1 to 63 printable characters without spaces.
+fn node(text: &str) -> Result<String, String> {
+    let fits = (1..=63).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    fits.then(|| text.to_owned())
+        .ok_or_else(|| "1 to 63 printable ASCII characters without spaces".to_owned())
 }
 
 #[derive(Subcommand)]

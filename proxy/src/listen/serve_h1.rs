@@ -111,6 +111,6 @@ async fn end<S: AsyncRead + AsyncWrite + Abort + Unpin>(
     };
     connection.close_after();
     respond::refuse_connection(&mut connection, code).await;
-    info.shared.metrics.unread(code);
+    info.shared.unread(code);
     connection.close().await;
 }

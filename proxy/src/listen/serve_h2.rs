@@ -166,6 +166,7 @@ impl<S: Transport> Front<S> {
         stopped: &mut (impl Future<Output = ()> + Unpin),
         cx: &mut Context<'_>,
     ) -> Poll<Event> {
+        self.info.open.works();
         let mut accepted = self.connection.poll_accept(cx);
         if accepted.is_pending() {
             // The round is over: what it wrote leaves. The `h2` crate flushes behind every piece of a body.
@@ -195,7 +196,8 @@ impl<S: Transport> Front<S> {
     fn begin(&self, request: http::Request<RecvStream>, respond: SendResponse<Bytes>) {
         let guard = OpenStream::enter(&self.open);
         let (info, ledger) = (Arc::clone(&self.info), Arc::clone(&self.ledger));
-        tokio::spawn(Metered::new(async move {
+        let frames = &self.info.shared.frames;
+        tokio::spawn(Metered::new(frames, async move {
             exchange(request, respond, &info, ledger).await;
             drop(guard);
         }));
@@ -266,14 +268,14 @@ async fn exchange(
         Err(code) => {
             let mut stream = H2Stream::new(body, respond, 0, &limits, ledger);
             respond::refuse_connection(&mut stream, code).await;
-            info.shared.metrics.unread(code);
+            info.shared.unread(code);
             return stream.finish();
         }
     };
     let mut stream = H2Stream::new(body, respond, request.buffer.len(), &limits, ledger);
     if let Some(code) = refusal_of(&request, parts.headers.len(), &limits) {
         respond::refuse_connection(&mut stream, code).await;
-        info.shared.metrics.unread(code);
+        info.shared.unread(code);
     } else {
         if request.field(b"expect").is_some() {
             stream.expect_continue();
