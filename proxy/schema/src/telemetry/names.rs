@@ -56,6 +56,9 @@ metrics! {
     REQUEST_STAGE_SECONDS = Histogram "weir_request_stage_seconds" ["stage"] "Time in the stages of a request: head, decide, connect, upstream, body.";
     REQUESTS = Counter "weir_requests_total" ["tenant", "protocol", "status_class", "outcome"] "Finished requests.";
     REQUESTS_IN_FLIGHT = Gauge "weir_requests_in_flight" [] "Requests in progress.";
+    SLO_BUDGET = Gauge "weir_slo_error_budget_ratio" ["objective", "region", "tenant", "upstream", "tier"] "Share of events that may be bad, by objective; an empty label is all.";
+    SLO_EVENTS = Counter "weir_slo_events_total" ["objective", "region", "tenant", "upstream", "outcome"] "Events that count for an objective, by outcome: good, bad.";
+    SLO_STARTED = Gauge "weir_slo_started_timestamp_seconds" ["objective", "region", "tenant", "upstream"] "When the events of an objective began to be counted, in seconds since the Unix epoch.";
     TENANTS_QUARANTINED = Gauge "weir_tenants_quarantined" [] "Tenants that are set aside because their part of the configuration cannot be used.";
     TLS_HANDSHAKES = Counter "weir_tls_handshakes_total" ["listener", "result"] "TLS handshakes by result.";
     UPSTREAM_CONNECTIONS = Gauge "weir_upstream_connections" ["pool"] "Open connections to upstreams.";
