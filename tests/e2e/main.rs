@@ -28,6 +28,7 @@ mod push;
 mod quarantine;
 mod reload;
 mod retry;
+mod slo_alertmanager;
 mod slo_promtool;
 mod slow;
 mod suggest;
