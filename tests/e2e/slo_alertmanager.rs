@@ -60,7 +60,9 @@ impl Alertmanager {
             return None;
         };
         let mut log = BufReader::new(process.stderr.take().expect("a pipe")).lines();
+        let mut said = Vec::new();
         let address = log.by_ref().map_while(Result::ok).find_map(|line| {
+            said.push(line.clone());
             let address = line
                 .split("address=")
                 .nth(1)
@@ -71,7 +73,7 @@ impl Alertmanager {
         std::thread::spawn(move || log.for_each(drop));
         Some(Self {
             process,
-            address: address.expect("it says where it listens"),
+            address: address.unwrap_or_else(|| panic!("it does not say where it listens: {said:#?}")),
             _folder: folder,
         })
     }
