@@ -124,7 +124,7 @@ pub(super) mod tests {
             revision: 7,
             started_s: 60,
             ended_s: None,
-            burn_milli: [1000_000, 20_000],
+            burn_milli: [1_000_000, 20_000],
         }
     }
 
