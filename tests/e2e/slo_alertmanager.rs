@@ -1,4 +1,5 @@
 //! Alerts of the SLO engine at a real Alertmanager: it takes them, groups them, inhibits them, and lets them end.
+#![allow(clippy::print_stderr)] // what was not checked is said
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -98,7 +99,7 @@ impl Alertmanager {
     fn alerts(&self, state: &str) -> Vec<(String, String)> {
         let alerts = self.read("/api/v2/alerts");
         let in_state = alerts.iter().filter(|alert| alert["status"]["state"] == state);
-        let mut found: Vec<_> = in_state.map(|alert| name(alert)).collect();
+        let mut found: Vec<_> = in_state.map(name).collect();
         found.sort();
         found
     }
