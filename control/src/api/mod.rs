@@ -23,6 +23,8 @@ mod rollouts;
 mod route;
 mod routes;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod versions;
 mod watch;
