@@ -258,14 +258,15 @@ async fn read_body(route: &Route, headers: &HeaderMap, body: Body) -> Result<Byt
 }
 
 fn known(call: &Call, route: &Route, parts: &Parts) -> Result<Option<Known>, Problem> {
-    let Some(key) = parts
-        .headers
-        .get("idempotency-key")
-        .filter(|_| route.verb == Verb::Post && !call.dry_run)
-    else {
+    let key = parts.headers.get("idempotency-key");
+    let Some(key) = key.filter(|_| route.verb == Verb::Post) else {
         return Ok(None);
     };
     let key = key.to_str().unwrap_or_default();
+    idempotency::check(key)?;
+    if call.dry_run {
+        return Ok(None);
+    }
     let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
     let request = [target.as_bytes(), &call.body];
     idempotency::look_up(&call.api, &call.who.id, key, &request, call.now_ms).map(Some)

@@ -43,10 +43,6 @@ use crate::versions::Versions;
 pub use listener::{ApiAddress, ApiOptions, ApiServer};
 pub use openapi::document;
 
-/// Requests of a token in the long run: one in so many milliseconds.
-const REQUEST_INTERVAL_MS: u64 = 5;
-/// Requests of a token at once.
-const REQUEST_BURST: u64 = 400;
 /// Watchers at once.
 const WATCHERS_MAX: usize = 256;
 
@@ -64,6 +60,27 @@ pub struct ApiParts {
     pub pinned: Option<ObjectHash>,
 }
 
+/// How much is allowed.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Failed logins of an address at once; afterwards one in six seconds.
+    pub failed_logins: u64,
+    /// Requests of a token at once.
+    pub request_burst: u64,
+    /// Requests of a token in the long run: one in so many milliseconds.
+    pub request_interval_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            failed_logins: 10,
+            request_burst: 400,
+            request_interval_ms: 5,
+        }
+    }
+}
+
 /// The API.
 pub struct Api {
     parts: ApiParts,
@@ -78,10 +95,10 @@ impl Api {
     ///
     /// # Errors
     /// When the store fails.
-    pub fn new(parts: ApiParts) -> Result<Arc<Self>, StoreError> {
+    pub fn new(parts: ApiParts, limits: Limits) -> Result<Arc<Self>, StoreError> {
         Ok(Arc::new(Self {
-            tokens: Tokens::new(Arc::clone(&parts.store)),
-            requests: Throttle::new(REQUEST_INTERVAL_MS, REQUEST_BURST),
+            tokens: Tokens::new(Arc::clone(&parts.store), limits.failed_logins),
+            requests: Throttle::new(limits.request_interval_ms, limits.request_burst),
             watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
             idempotency: idempotency::Idempotency::new(&*parts.store)?,
             parts,
