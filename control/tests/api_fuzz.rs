@@ -68,7 +68,7 @@ async fn serve(folder: &Path) -> (String, String, watch::Sender<bool>) {
         failed_logins: 100_000,
         ..Limits::default()
     };
-    let api = Api::new(parts, limits).unwrap();
+    let api = Api::with_limits(parts, limits).unwrap();
     api.tokens().bootstrap(folder, 1).await.unwrap();
     let address = ApiAddress::Tcp("127.0.0.1:0".parse().unwrap());
     let options = ApiOptions {

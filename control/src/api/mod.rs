@@ -91,11 +91,19 @@ pub struct Api {
 }
 
 impl Api {
+    /// Over its parts, with the usual limits.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn new(parts: ApiParts) -> Result<Arc<Self>, StoreError> {
+        Self::with_limits(parts, Limits::default())
+    }
+
     /// Over its parts.
     ///
     /// # Errors
     /// When the store fails.
-    pub fn new(parts: ApiParts, limits: Limits) -> Result<Arc<Self>, StoreError> {
+    pub fn with_limits(parts: ApiParts, limits: Limits) -> Result<Arc<Self>, StoreError> {
         Ok(Arc::new(Self {
             tokens: Tokens::new(Arc::clone(&parts.store), limits.failed_logins),
             requests: Throttle::new(limits.request_interval_ms, limits.request_burst),

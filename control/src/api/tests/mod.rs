@@ -131,7 +131,7 @@ pub(super) fn parts(folder: &Path) -> impl Future<Output = ApiParts> {
 impl Bed {
     pub(super) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let api = Api::new(parts(folder.path()).await, Limits::default()).unwrap();
+        let api = Api::new(parts(folder.path()).await).unwrap();
         let router = router(&api).layer(Extension(Peer("127.0.0.1".into())));
         let mut bed = Self {
             api,
