@@ -171,6 +171,7 @@ fn authorize(route: &Route, call: &Call) -> Result<(), Problem> {
     match route.scope {
         Scoped::Any | Scoped::Region | Scoped::Subject => Ok(()),
         Scoped::Everything => call.for_everything(),
+        Scoped::Tenant => call.for_tenant(call.param("tenant")),
         Scoped::Path => match call.param("path").split_once('/') {
             Some(("tenants", tenant)) => call.for_tenant(tenant),
             Some(("edge", region)) => call.for_region(region),
@@ -229,6 +230,7 @@ async fn read_body(route: &Route, headers: &HeaderMap, body: Body) -> Result<Byt
     let wanted = match route.body {
         BodyKind::None => None,
         BodyKind::Json(_) => Some("application/json"),
+        BodyKind::MergePatch => Some("application/merge-patch+json"),
         BodyKind::Bytes => Some("application/octet-stream"),
     };
     let limit = if wanted.is_some() { route.body_bytes_max } else { 0 };

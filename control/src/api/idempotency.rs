@@ -159,7 +159,7 @@ pub(super) fn look_up(
 
 impl Key {
     /// What is written with the change.
-    pub(super) fn write(self, answer: &Document) -> Result<Write, Problem> {
+    pub(super) fn write(&self, answer: &Document) -> Result<Write, Problem> {
         let kept = Kept {
             request: self.request,
             status: answer.status,
@@ -170,7 +170,7 @@ impl Key {
             serde_json::to_vec(&kept).map_err(|error| Problem::new(Code::ServerFault, error.to_string()))?;
         Ok(Write::Put {
             kind: Kind::Idempotency,
-            id: self.id,
+            id: self.id.clone(),
             body,
             if_match: IfMatch::Any,
         })

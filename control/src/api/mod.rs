@@ -23,6 +23,7 @@ mod rollouts;
 mod route;
 mod routes;
 mod schema;
+mod tenants;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -119,11 +120,12 @@ impl Api {
         &self.tokens
     }
 
-    /// Forgets answers that are older than a day. Call it now and then.
+    /// Forgets answers that are older than a day, and tenants whose grace is over. Call it now and then.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn prune(&self, now_ms: u64) -> Result<(), StoreError> {
+        tenants::purge(&self.parts, now_ms).await?;
         self.idempotency.prune(&*self.parts.store, now_ms).await
     }
 }

@@ -4,6 +4,7 @@ mod changes;
 mod lists;
 mod roles;
 mod server;
+mod tenants;
 
 use std::path::Path;
 use std::sync::Arc;

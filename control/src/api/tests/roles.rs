@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::super::route::{Route, Scoped};
+use super::super::route::{BodyKind, Route, Scoped};
 use super::super::routes::ROUTES;
 use super::{Bed, proxy, scope};
 use crate::auth::{Role, Scope};
@@ -47,6 +47,8 @@ fn examples(route: &Route) -> Vec<Example> {
         .collect(),
         (Scoped::Region, "proxy.create") => example(&path, proxy("p2", "eu"), None, Some("eu")),
         (Scoped::Region, _) => example(&path, None, None, Some("eu")),
+        (Scoped::Tenant, id) => example(&path.replace("{tenant}", "acme"), body_of(id), Some("acme"), None),
+        (Scoped::Subject, "tenant.create") => example(&path, body_of("tenant.put"), Some("acme"), None),
         (Scoped::Subject, "config.change") => {
             let change = |at: &str| Some(json!({"put": {at: {}}}));
             let mut all = example(&path, change("edge"), None, None);
@@ -67,10 +69,25 @@ fn examples(route: &Route) -> Vec<Example> {
     }
 }
 
+fn kind(route: &Route) -> (&'static str, &'static str) {
+    let merge = matches!(route.body, BodyKind::MergePatch);
+    (
+        "content-type",
+        if merge {
+            "application/merge-patch+json"
+        } else {
+            "application/json"
+        },
+    )
+}
+
 fn body_of(id: &str) -> Option<Value> {
     match id {
         "token.create" => Some(json!({"role": "read", "tenants": [], "regions": []})),
         "version.rollback" | "rollout_policy.change" => Some(json!({})),
+        "tenant.put" => Some(json!({"id": "acme", "tenant": {}})),
+        "tenant.patch" => Some(json!({})),
+        "tenant.migrate" => Some(json!({"region": "us"})),
         _ => None,
     }
 }
@@ -119,7 +136,12 @@ async fn every_route_allows_what_its_row_says_and_nothing_else() {
                         example.target
                     );
                     let got = bed
-                        .ask(&token, &line, &[("if-match", "*")], example.body.clone())
+                        .ask(
+                            &token,
+                            &line,
+                            &[("if-match", "*"), kind(route)],
+                            example.body.clone(),
+                        )
                         .await;
                     let allowed = may(route, &example, role, scope);
                     let refused = got.problem() == (403, "forbidden");
