@@ -26,6 +26,7 @@ mod schema;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod tiers;
 mod tokens;
 mod versions;
 mod watch;

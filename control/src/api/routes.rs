@@ -8,9 +8,10 @@ use super::proxies::{CreatedProxy, NewProxy, Proxy, Region};
 use super::route::{Param, ParamKind, Route, Scoped, Verb};
 use super::schema::{any, of, page_of};
 use super::tenants::{Migration, NewTenant, Tenant};
+use super::tiers::{NewTier, Tier};
 use super::tokens::{CreatedToken, NewToken, Token};
 use super::versions::{PathChange, Rollback, Version};
-use super::{config, config_change, events, proxies, rollouts, tenants, tokens, versions, watch};
+use super::{config, config_change, events, proxies, rollouts, tenants, tiers, tokens, versions, watch};
 use crate::auth::Role;
 
 /// Bytes of a change of the configuration.
@@ -323,6 +324,33 @@ pub(super) static ROUTES: &[Route] = &[
     )
     .allow(Role::Read, Scoped::Tenant)
     .about("All that is kept of a tenant: its documents and its events."),
+    Route::new(Verb::Get, "/v1/tiers", "tier.list", page_of::<Tier>, |call| {
+        Box::pin(tiers::list(call))
+    })
+    .allow(Role::Read, Scoped::Any)
+    .query(&[PAGE_SIZE, AFTER])
+    .about("Tiers of the newest version."),
+    Route::new(
+        Verb::Post,
+        "/v1/tiers/standard",
+        "tier.standard",
+        page_of::<Tier>,
+        |call| Box::pin(tiers::make_standard(call)),
+    )
+    .allow(Role::Admin, Scoped::Everything)
+    .about("Make Starter, Professional and Enterprise, those that are missing."),
+    Route::new(Verb::Get, "/v1/tiers/{id}", "tier.get", of::<Tier>, |call| {
+        Box::pin(tiers::get(call))
+    })
+    .allow(Role::Read, Scoped::Any)
+    .about("A tier."),
+    Route::new(Verb::Put, "/v1/tiers/{id}", "tier.put", any, |call| {
+        Box::pin(tiers::put(call))
+    })
+    .allow(Role::Admin, Scoped::Everything)
+    .body(of::<NewTier>)
+    .matched()
+    .about("Make or change a tier; its tenants have it with the version."),
     Route::new(Verb::Get, "/v1/tokens", "token.list", page_of::<Token>, |call| {
         Box::pin(tokens::list(call))
     })

@@ -85,6 +85,7 @@ fn body_of(id: &str) -> Option<Value> {
     match id {
         "token.create" => Some(json!({"role": "read", "tenants": [], "regions": []})),
         "version.rollback" | "rollout_policy.change" => Some(json!({})),
+        "tier.put" => Some(super::tenants::tier(29)),
         "tenant.put" => Some(json!({"id": "acme", "tenant": {}})),
         "tenant.patch" => Some(json!({})),
         "tenant.migrate" => Some(json!({"region": "us"})),

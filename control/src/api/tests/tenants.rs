@@ -10,6 +10,11 @@ fn acme() -> Option<Value> {
     Some(json!({"id": "acme", "tenant": tenant, "pools": [{"id": "own", "endpoints": ["127.0.0.1:1"]}]}))
 }
 
+pub(super) fn tier(month: u64) -> Value {
+    let terms = json!({"title": "Gold", "month_nanos": month, "availability_ppm": 999_000, "latency_ppm": 990_000, "latency_ms": 500});
+    json!({"terms": terms, "defaults": {"limits": {"tenant": {"requests": 5}}}})
+}
+
 const ANY: [(&str, &str); 1] = [("if-match", "*")];
 const MERGE: [(&str, &str); 2] = [
     ("if-match", "*"),
@@ -242,4 +247,71 @@ async fn a_tenant_that_proxies_would_refuse_is_not_kept() {
     );
     assert_eq!(bed.events("tenant.create").await.len(), 0);
     assert_eq!(bed.events("version.publish").await[0]["result"], "invalid");
+}
+
+#[tokio::test]
+async fn tiers_are_made_changed_and_reach_the_configuration() {
+    let bed = Bed::new().await;
+    assert_eq!(
+        bed.admin("POST /v1/tiers/standard", &[], None).await.problem(),
+        (409, "conflict")
+    );
+    assert_eq!(
+        bed.admin("PUT /v1/config/edge", &[], Some(json!({"version": 1})))
+            .await
+            .status,
+        200
+    );
+    let made = bed.admin("POST /v1/tiers/standard", &[], None).await;
+    assert_eq!(
+        made.body["items"][2]["terms"]["month_nanos"], 2_999_000_000_000_u64,
+        "{made:?}"
+    );
+    let again = bed.admin("POST /v1/tiers/standard", &[], None).await;
+    assert_eq!((again.status, &again.body["items"]), (200, &json!([])));
+    let list = bed.admin("GET /v1/tiers?limit=1", &[], None).await.body;
+    assert_eq!(
+        (&list["items"][0]["id"], &list["next"]),
+        (&json!("enterprise"), &json!("/v1/tiers?limit=1&after=enterprise"))
+    );
+    let gold = bed.admin("PUT /v1/tiers/gold", &[], Some(tier(5))).await;
+    assert_eq!(
+        (gold.status, &gold.body["terms"]["month_nanos"]),
+        (200, &json!(5)),
+        "{gold:?}"
+    );
+    let etag = gold.header("etag").to_owned();
+    assert_eq!(
+        bed.admin("PUT /v1/tiers/gold", &[], Some(tier(6)))
+            .await
+            .problem(),
+        (428, "precondition_required")
+    );
+    let revision = bed.admin("GET /v1/config/edge", &[], None).await.body["revision"].clone();
+    // The price alone is no new version.
+    let changed = bed
+        .admin("PUT /v1/tiers/gold", &[("if-match", &etag)], Some(tier(6)))
+        .await;
+    assert_eq!(
+        (changed.status, &changed.body["terms"]["month_nanos"]),
+        (200, &json!(6))
+    );
+    let edge = bed.admin("GET /v1/config/edge", &[], None).await.body;
+    assert_eq!(edge["revision"], revision);
+    assert_eq!(edge["document"]["tiers"].as_array().unwrap().len(), 4);
+    assert_eq!(
+        edge["document"]["tiers"][3],
+        json!({"id": "gold", "limits": {"tenant": {"requests": 5}}})
+    );
+    assert_eq!(
+        bed.admin("PUT /v1/tiers/gold", &[("if-match", &etag)], Some(tier(7)))
+            .await
+            .problem(),
+        (412, "precondition_failed")
+    );
+    let mut wrong = tier(1);
+    wrong["terms"]["availability_ppm"] = json!(1_000_000);
+    let got = bed.admin("PUT /v1/tiers/gold", &ANY, Some(wrong)).await;
+    assert_eq!(got.body["errors"][0]["pointer"], "/terms/availability_ppm");
+    assert_eq!(bed.events("tier.change").await.len(), 5);
 }
