@@ -597,6 +597,7 @@ fn sources(files: &[PathBuf]) -> Result<Vec<Source>, Vec<CompileError>> {
             errors.push(unreadable(pattern, "no file has such a name"));
         }
         for path in paths {
+            pace::give_way();
             match fs::read(&path) {
                 Ok(bytes) => sources.push(Source {
                     path,
