@@ -8,6 +8,7 @@
 //! answers the value itself (`transformations::triggered`). Asking for more candidates than needed is harmless, so the
 //! untransformed values are asked for all rules of their target together. Where a chain has few operators, the forms it
 //! makes are first asked by bytes and length (`filter::narrow`), and the whole pass is spared when that refuses them all.
+//! A chain whose steps do not make a value longer is not run on one that is too short for each of its operators.
 
 use super::items::{Item, each_entry, stored};
 use super::store::Id;
@@ -15,14 +16,16 @@ use super::{Transaction, View};
 use crate::bits::Bits;
 use crate::compile::{BASE, PhaseTable, SourceGroup};
 use crate::filter::Filter;
+use crate::transformations::lengthening;
 
 /// So many operators are asked by bytes and length before the filter looks for strings in a form of a value; on a long
 /// one they are run without more ado: looking for what they need would take longer.
 const FEW: usize = 2;
 
 impl Transaction {
-    pub(super) fn active(&mut self, rules: View<'_>, table: &PhaseTable, phase: usize) -> Bits {
-        let mut active = table.always.clone();
+    /// Makes `active` the set of the steps that have to be looked at.
+    pub(super) fn active(&mut self, rules: View<'_>, table: &PhaseTable, phase: usize, active: &mut Bits) {
+        active.become_copy_of(&table.always);
         let present = self.store.present() | rules.program.vars_made;
         for (step, vars) in &table.conditional {
             if vars & present != 0 {
@@ -33,7 +36,8 @@ impl Transaction {
             rules.program.filters.get(table.filter),
             rules.set.plan.live.get(table.filter),
         ) {
-            let mut found = Bits::empty(filter.words() * 64);
+            let mut found = std::mem::take(&mut self.buffers.found);
+            found.become_empty(filter.words() * 64);
             for source in &table.sources {
                 if source.vars & present != 0 && source.operators.meets(live) {
                     self.ask(rules, filter, live, source, &mut found);
@@ -44,25 +48,25 @@ impl Transaction {
                     active.insert(*step);
                 }
             }
+            self.buffers.found = found;
         }
         if rules.which == BASE {
-            rules.set.plan.keep(phase, &mut active);
+            rules.set.plan.keep(phase, active);
         }
-        active
     }
 
     /// Adds to `found` the operators that may match a value of the source.
     fn ask(&mut self, rules: View<'_>, filter: &Filter, live: &Bits, source: &SourceGroup, found: &mut Bits) {
         let which = source.filter;
-        let mut ids = std::mem::take(&mut self.ids);
+        let mut ids = std::mem::take(&mut self.buffers.ids);
         ids.clear();
         self.source_values(rules, source, &mut ids);
         let mut triggered = 0;
-        self.triggers.clear();
+        self.buffers.triggers.clear();
         for id in &ids {
             let own = self.store.triggered(*id);
             triggered |= own;
-            self.triggers.push(own);
+            self.buffers.triggers.push(own);
             self.store
                 .add_candidates(filter, which, *id, &source.operators, found);
         }
@@ -73,12 +77,14 @@ impl Transaction {
             if chain.mask & triggered == 0 || !operators.meets(live) {
                 continue;
             }
-            let mut few = operators.clone();
-            few.keep(live);
-            let few = Some(few).filter(|few| few.iter().nth(FEW).is_none());
-            let few = few.as_ref();
+            let few = operators.few_of(live);
+            let lengthening = lengthening(&chain.rows);
             for (at, id) in ids.iter().enumerate() {
-                if self.triggers.get(at).is_none_or(|own| chain.mask & own == 0) {
+                let own = self.buffers.triggers.get(at).copied().unwrap_or_default();
+                let length = self.store.get(*id).len();
+                let is_too_short =
+                    || own & lengthening == 0 && !filter.is_long_enough(length, operators, live);
+                if chain.mask & own == 0 || is_too_short() {
                     continue;
                 }
                 let mut value = *id;
@@ -94,7 +100,7 @@ impl Transaction {
                 }
             }
         }
-        self.ids = ids;
+        self.buffers.ids = ids;
     }
 
     /// Adds to `found` those of a set of operators that may match a transformed value; `few` are those of them that are
@@ -104,18 +110,17 @@ impl Transaction {
         filter: &Filter,
         which: usize,
         form: Id,
-        (operators, few): (&Bits, Option<&Bits>),
+        (operators, few): (&Bits, Option<[Option<usize>; FEW]>),
         found: &mut Bits,
     ) {
         if let Some(few) = few.filter(|_| !self.store.has_mask(which, form)) {
-            let mut candidates = few
-                .iter()
-                .filter(|bit| self.store.has_bytes_for(filter, form, *bit));
-            if candidates.next().is_none() {
-                return;
-            }
+            let mut few = few.into_iter().flatten();
             if self.store.is_long(form) {
-                return found.absorb(few);
+                let candidates = few.filter(|bit| self.store.has_bytes_for(filter, form, *bit));
+                return candidates.for_each(|bit| found.insert(bit));
+            }
+            if !few.any(|bit| self.store.has_bytes_for(filter, form, bit)) {
+                return;
             }
         }
         self.store.add_candidates(filter, which, form, operators, found);
@@ -123,11 +128,11 @@ impl Transaction {
 
     fn source_values(&mut self, rules: View<'_>, source: &SourceGroup, ids: &mut Vec<Id>) {
         if stored(source.target.var).0.is_empty() {
-            let mut items: Vec<Item> = std::mem::take(&mut self.items);
+            let mut items: Vec<Item> = std::mem::take(&mut self.buffers.items);
             items.clear();
             self.collect(rules, &source.target, &mut items);
             ids.extend(items.iter().map(|item| item.value));
-            self.items = items;
+            self.buffers.items = items;
         } else {
             each_entry(&self.store, &source.target, |entry, names| {
                 ids.push(if names { entry.name } else { entry.value });

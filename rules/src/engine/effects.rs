@@ -20,6 +20,12 @@ impl Transaction {
     /// Expands a text; what is not set is empty.
     pub(super) fn expand(&mut self, rules: View<'_>, text: &Macro) -> Vec<u8> {
         let mut out = Vec::with_capacity(64);
+        self.expand_onto(rules, text, &mut out);
+        out
+    }
+
+    /// Appends the expansion of a text.
+    pub(super) fn expand_onto(&mut self, rules: View<'_>, text: &Macro, out: &mut Vec<u8>) {
         for part in &text.parts {
             match part {
                 Part::Literal(literal) => out.extend_from_slice(literal),
@@ -33,7 +39,7 @@ impl Transaction {
                 }
                 Part::Value(Var::MatchedVarName, _) => {
                     if let Some(item) = self.matched {
-                        out.extend(self.full_name(rules, &item));
+                        self.full_name_onto(rules, &item, out);
                     }
                 }
                 Part::Value(var, key) => {
@@ -43,7 +49,6 @@ impl Transaction {
                 }
             }
         }
-        out
     }
 
     fn lookup(&mut self, var: Var, key: Option<&[u8]>) -> Option<Id> {
@@ -119,25 +124,35 @@ impl Transaction {
     }
 
     fn set(&mut self, rules: View<'_>, name: &Macro, slot: Option<u16>, may_be_slot: bool, change: &Change) {
-        let mut made = Vec::new();
+        let mut made = std::mem::take(&mut self.buffers.name);
+        made.clear();
         let mut slot = slot;
         if slot.is_none() {
-            made = self.expand(rules, name);
+            self.expand_onto(rules, name, &mut made);
             made.make_ascii_lowercase();
             if may_be_slot {
                 slot = rules.set.tx_slot(&made);
             }
         }
-        if slot.is_some_and(|slot| rules.set.pinned.contains(usize::from(slot))) {
-            return;
+        if slot.is_none_or(|slot| !rules.set.pinned.contains(usize::from(slot))) {
+            self.change(rules, &made, slot, change);
         }
+        self.buffers.name = made;
+    }
+
+    /// Changes the TX variable of a slot, or of this name.
+    fn change(&mut self, rules: View<'_>, made: &[u8], slot: Option<u16>, change: &Change) {
         let value = match change {
             Change::Unset => None,
             Change::Set(text) => Some(match text.constant() {
                 Some(text) => self.store.add(text),
                 None => {
-                    let text = self.expand(rules, text);
-                    self.store.add(&text)
+                    let mut expanded = std::mem::take(&mut self.buffers.text);
+                    expanded.clear();
+                    self.expand_onto(rules, text, &mut expanded);
+                    let id = self.store.add(&expanded);
+                    self.buffers.text = expanded;
+                    id
                 }
             }),
             Change::Add(text) | Change::Subtract(text) => {
@@ -148,7 +163,7 @@ impl Transaction {
                 };
                 let now = match slot {
                     Some(slot) => self.store.tx_slot(slot),
-                    None => self.store.tx_other_named(&made),
+                    None => self.store.tx_other_named(made),
                 };
                 let now = now.map_or(0, |id| integer(self.store.get(id)));
                 let sum = if matches!(change, Change::Add(_)) {
@@ -161,7 +176,7 @@ impl Transaction {
         };
         match slot {
             Some(slot) => self.store.tx_set_slot(slot, value),
-            None => self.store.tx_other_set(&made, value),
+            None => self.store.tx_other_set(made, value),
         }
     }
 
@@ -215,7 +230,7 @@ impl Transaction {
         let mut dropped = 0;
         let mut from_request = !is_made_by_rules(last.var);
         let known = |others: &[Hit], name: &str| others.iter().any(|hit| hit.variable == name);
-        for item in &self.hits {
+        for item in &self.buffers.hits {
             let is_last = item.var == last.var && item.name == last.name;
             let quoted = matches!(item.var, Var::MatchedVars | Var::MatchedVarsNames);
             if (is_last || is_made_by_rules(item.var)) && !quoted {

@@ -2,6 +2,7 @@
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
+use super::evasion;
 use super::scan::ByteMap;
 
 /// Most strings that a part of a pattern may stand for and still be taken as their list.
@@ -97,6 +98,12 @@ impl Clause {
         Some(clause).filter(|_| !strings.is_empty())
     }
 
+    /// Whether the other clause has all that is in this one. The strings of both are sorted.
+    fn implies(&self, other: &Self) -> bool {
+        let has = |text: &Vec<u8>| other.strings.binary_search(text).is_ok();
+        other.bytes.holds_all(&self.bytes) && self.strings.iter().all(has)
+    }
+
     fn merge(&mut self, other: &Self) {
         self.bytes.union(&other.bytes);
         self.strings.extend(other.strings.iter().cloned());
@@ -178,10 +185,17 @@ pub(crate) fn of_regex(pattern: &str) -> Option<Need> {
 /// What a parsed pattern needs.
 pub(crate) fn of_hir(hir: &Hir) -> Need {
     let length_min = hir.properties().minimum_len().unwrap_or(0);
-    let part = part(hir);
-    let mut clauses = part.clauses;
-    if let Some(exact) = part.exact {
-        clauses.extend(Clause::of_strings(&exact));
+    let mut clauses = part(hir).into_clauses();
+    let marks = evasion::marks();
+    let unmarked = match evasion::without(hir, &marks) {
+        Some(unmarked) => part(&unmarked).into_clauses(),
+        None => vec![Clause::default()],
+    };
+    for mut clause in unmarked {
+        clause.bytes.union(&marks);
+        if !clauses.iter().any(|known| known.implies(&clause)) {
+            clauses.push(clause);
+        }
     }
     Need::kept(clauses, length_min)
 }
@@ -261,15 +275,12 @@ fn part(hir: &Hir) -> Part {
 }
 
 fn class_part(class: &Class) -> Part {
+    let Some(class) = evasion::bytes_of(class) else {
+        return Part::clauses(Vec::new());
+    };
     let mut set = ByteMap::default();
-    match class {
-        Class::Bytes(ranges) => {
-            for range in ranges.ranges() {
-                (range.start()..=range.end()).for_each(|b| set.insert(b));
-            }
-        }
-        // Not made with Unicode off; nothing is claimed about it.
-        Class::Unicode(_) => return Part::clauses(Vec::new()),
+    for range in class.ranges() {
+        (range.start()..=range.end()).for_each(|b| set.insert(b));
     }
     let mut folded: Vec<Vec<u8>> = set.iter().map(|b| vec![b.to_ascii_lowercase()]).collect();
     folded.sort();
