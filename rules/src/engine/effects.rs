@@ -188,8 +188,11 @@ impl Transaction {
 
     pub(super) fn record(&mut self, rules: View<'_>, rule: &Rule) {
         let mut text = |text: &Option<Macro>| {
-            let bytes = text.as_ref().map(|t| self.expand(rules, t)).unwrap_or_default();
-            readable(bytes, LOG_TEXT_MAX)
+            let bytes = text.as_ref().map(|t| match t.constant() {
+                Some(text) => text.to_vec(),
+                None => self.expand(rules, t),
+            });
+            readable(bytes.unwrap_or_default(), LOG_TEXT_MAX)
         };
         let (message, data) = (text(&rule.message), text(&rule.data));
         // A rule without targets matches always: what another rule matched is not its own.

@@ -54,6 +54,7 @@ impl Transaction {
             return Ok(());
         };
         let mut active = std::mem::take(&mut self.buffers.active);
+        self.present = if self.plain { !0 } else { self.store.present() };
         if self.plain {
             active = Bits::all(table.steps.len());
         } else {
@@ -194,6 +195,9 @@ impl Transaction {
         items.clear();
         let sieve = self.sieve(rules, link);
         for target in &link.targets {
+            if Self::is_absent(target, self.present) {
+                continue;
+            }
             self.collect_for(rules, target, sieve.as_ref(), &mut items);
         }
         let fixed = if rules.which == BASE {
@@ -337,7 +341,7 @@ impl Transaction {
         if !self.store.has_bytes_for(filter, value, bit) {
             return false;
         }
-        if self.store.is_long(value) && !self.store.has_mask(which, value) {
+        if !self.store.recurs(value) {
             return true;
         }
         let mask = self.store.mask(filter, which, value);

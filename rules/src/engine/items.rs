@@ -3,7 +3,7 @@
 use super::store::{Entry, Id, Store};
 use super::{Transaction, View};
 use crate::compile::{Selector, Target};
-use crate::variables::{COLLECTIONS, RULE_FIELDS, Var};
+use crate::variables::{RULE_FIELDS, STORED, Var};
 
 /// What stands behind the colon of a value's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,7 @@ impl Item {
 }
 
 /// The stored variables behind one, and whether their names are the values.
+#[inline]
 pub(crate) fn stored(var: Var) -> (&'static [Var], bool) {
     const ARGS: &[Var] = &[Var::ArgsGet, Var::ArgsPost];
     match var {
@@ -166,6 +167,15 @@ impl Transaction {
         }
     }
 
+    /// Whether a target stands for lists that have no entry. `present` is what `Store::present` says: no rule adds to lists
+    /// or empties them, so it is so for the whole phase.
+    #[inline]
+    pub(super) fn is_absent(target: &Target, present: u64) -> bool {
+        let lists = stored(target.var).0;
+        let is_empty = |list: &Var| present >> (*list as u64) & 1 == 0;
+        !target.count && !lists.is_empty() && lists.iter().all(is_empty)
+    }
+
     /// Adds the values of a target to `items`, or their count.
     pub(super) fn collect(&mut self, rules: View<'_>, target: &Target, items: &mut Vec<Item>) {
         self.collect_for(rules, target, None, items);
@@ -192,6 +202,15 @@ impl Transaction {
 
     fn values(&mut self, rules: View<'_>, target: &Target, sieve: Option<&Sieve>, items: &mut Vec<Item>) {
         let var = target.var;
+        if !stored(var).0.is_empty() {
+            return each_entry(&self.store, target, |entry, names| {
+                let value = if names { entry.name } else { entry.value };
+                if Sieve::passes(sieve, &self.store, value) {
+                    let name = Name::Value(entry.name);
+                    items.push(Item { var, name, value });
+                }
+            });
+        }
         match var {
             Var::ArgsCombinedSize => {
                 let store = &mut self.store;
@@ -214,15 +233,8 @@ impl Transaction {
             Var::MatchedVars | Var::MatchedVarsNames => self.matched_values(rules, target, items),
             Var::Tx => self.tx_values(target, items),
             Var::Rule => self.rule_values(rules, target, items),
-            _ if var.persistent().is_some() => self.remembered_values(target, items),
-            _ if (var as usize) < COLLECTIONS || !stored(var).0.is_empty() => {
-                each_entry(&self.store, target, |entry, names| {
-                    let value = if names { entry.name } else { entry.value };
-                    if Sieve::passes(sieve, &self.store, value) {
-                        let name = Name::Value(entry.name);
-                        items.push(Item { var, name, value });
-                    }
-                });
+            _ if (var as usize) >= STORED && var.persistent().is_some() => {
+                self.remembered_values(target, items)
             }
             _ => {
                 let value = self.scalar(var);

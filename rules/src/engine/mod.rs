@@ -295,6 +295,8 @@ pub struct Transaction {
     /// What the head of the running chain matched last.
     head_matched: Option<Item>,
     buffers: Buffers,
+    /// The stored variables that have a value, as bits, when the running phase began.
+    present: u64,
     pub(crate) mode: EngineMode,
     pub(crate) matches: Vec<RuleMatch>,
     pub(crate) exceeded: bool,

@@ -54,6 +54,7 @@ impl Transaction {
             matched: None,
             head_matched: None,
             buffers,
+            present: !0,
             mode,
             matches: Vec::new(),
             exceeded: false,

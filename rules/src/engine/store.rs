@@ -547,7 +547,8 @@ impl Store {
         }
     }
 
-    fn recurs(&self, id: Id) -> bool {
+    /// Whether later transactions are likely to bring the value again.
+    pub(super) fn recurs(&self, id: Id) -> bool {
         self.values.get(id as usize).is_some_and(|v| v.recurs)
     }
 
