@@ -30,6 +30,15 @@ pub(super) fn marks() -> ByteMap {
     ByteMap::of_ranges(MARKS)
 }
 
+/// Marks that stand in ordinary text now and then.
+const COMMON_MARKS: &[u8] = b"\"'()[]\\";
+
+/// The marks that text has now and then, and all others.
+pub(super) fn common_and_other_marks() -> (ByteMap, ByteMap) {
+    let common = ByteMap::of(COMMON_MARKS);
+    (common, marks().intersection(&common.complement()))
+}
+
 /// The pattern with the bytes of a set taken out; `None` when it cannot match without them.
 pub(super) fn without(hir: &Hir, set: &ByteMap) -> Option<Hir> {
     Some(match hir.kind() {
@@ -68,6 +77,47 @@ pub(super) fn without(hir: &Hir, set: &ByteMap) -> Option<Hir> {
     })
 }
 
+/// The pattern that matches the strings of this one with the bytes of a set deleted from them, and perhaps more: it asks
+/// nothing of where it stands. `None` when it has a class that is not of bytes.
+pub(super) fn erased(hir: &Hir, set: &ByteMap) -> Option<Hir> {
+    Some(match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => Hir::empty(),
+        HirKind::Literal(literal) => {
+            let left = literal.0.iter().copied().filter(|byte| !set.contains(*byte));
+            Hir::literal(left.collect::<Vec<u8>>())
+        }
+        HirKind::Class(class) => {
+            let class = bytes_of(class)?;
+            let is_touched = ranges(&class).any(|byte| set.contains(byte));
+            let own = ranges(&class).filter(|byte| !set.contains(*byte));
+            let left = ClassBytes::new(own.map(|b| ClassBytesRange::new(b, b)));
+            match (is_touched, left.ranges().is_empty()) {
+                (_, true) => Hir::empty(),
+                (true, false) => {
+                    Hir::alternation(vec![Hir::class(Class::Bytes(left)), Hir::empty()])
+                }
+                (false, false) => Hir::class(Class::Bytes(left)),
+            }
+        }
+        HirKind::Repetition(repetition) => match erased(&repetition.sub, set)? {
+            empty if empty == Hir::empty() => empty,
+            sub => Hir::repetition(regex_syntax::hir::Repetition {
+                sub: Box::new(sub),
+                ..repetition.clone()
+            }),
+        },
+        HirKind::Capture(capture) => return erased(&capture.sub, set),
+        HirKind::Concat(parts) => {
+            let all: Option<Vec<Hir>> = parts.iter().map(|part| erased(part, set)).collect();
+            Hir::concat(all?)
+        }
+        HirKind::Alternation(parts) => {
+            let all: Option<Vec<Hir>> = parts.iter().map(|part| erased(part, set)).collect();
+            Hir::alternation(all?)
+        }
+    })
+}
+
 /// The bytes of a class; `None` for one of code points beyond ASCII, which is not made with Unicode off.
 pub(super) fn bytes_of(class: &Class) -> Option<ClassBytes> {
     match class {
@@ -100,6 +150,18 @@ mod tests {
             ("^'*$", Some("^$")),
         ] {
             assert_eq!(without(&parse(pattern), &marks()), left.map(parse), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn marks_are_deleted_from_a_pattern() {
+        let parse = |pattern: &str| parse_regex(pattern).unwrap();
+        for (pattern, left) in [
+            (r#"c["'\x5c]*a\x5c?t"#, "cat"),
+            ("\\bx'y'z|'", "xyz|"),
+            ("^['a]b$", "(?:a|)b"),
+        ] {
+            assert_eq!(erased(&parse(pattern), &marks()), Some(parse(left)), "{pattern}");
         }
     }
 }

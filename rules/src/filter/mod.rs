@@ -13,6 +13,7 @@ mod narrow;
 mod need;
 mod recall;
 mod scan;
+mod stripped;
 
 #[cfg(test)]
 pub(crate) use need::of_regex;
@@ -26,6 +27,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::bits::Bits;
 use narrow::Narrow;
 use scan::Strings;
+use stripped::Stripped;
 
 /// Filters made by this process.
 static FILTERS_MADE: AtomicU64 = AtomicU64::new(1);
@@ -63,6 +65,8 @@ pub(crate) struct Filter {
     further: Vec<Narrow>,
     /// Operators that have such clauses.
     has_further: Vec<u64>,
+    /// What is asked of values without their common marks.
+    stripped: Stripped,
     /// Per operator: what is asked of bytes and length alone.
     narrow: Vec<Narrow>,
     /// Tells the filter from all others of this process.
@@ -90,6 +94,7 @@ impl Filter {
             strings: Strings::default(),
             further: Vec::with_capacity(needs.len()),
             has_further: vec![0; words],
+            stripped: Stripped::new(needs, words),
             narrow: needs.iter().map(|need| Narrow::new(need)).collect(),
             number: FILTERS_MADE.fetch_add(1, Ordering::Relaxed),
         };
@@ -227,6 +232,7 @@ impl Filter {
         );
         if let Some(found) = out.get_mut(from..) {
             self.ask_further(map, value.len(), found);
+            self.stripped.keep(value, map, found);
         }
     }
 

@@ -30,7 +30,12 @@ pub(crate) struct Need {
     clauses: Vec<Clause>,
     /// They are at least this long, in bytes.
     length_min: usize,
+    /// What holds for such a value without its common marks, if it has no others (`stripped`).
+    stripped: Option<Clause>,
 }
+
+/// That clause must be satisfied so much less often than any other to be worth a pass of its own.
+const STRIPPED_GAIN_MIN: f32 = 0.8;
 
 /// How often a byte is at a place of an ordinary value, very roughly. It only steers which clauses are kept.
 const fn byte_frequency(byte: u8) -> f32 {
@@ -130,7 +135,13 @@ impl Need {
         Self {
             clauses: rated.into_iter().map(|(_, clause)| clause).collect(),
             length_min,
+            stripped: None,
         }
+    }
+
+    /// The clause of a value without its common marks.
+    pub(super) fn stripped(&self) -> Option<&Clause> {
+        self.stripped.as_ref()
     }
 
     pub(crate) fn clauses(&self) -> &[Clause] {
@@ -187,6 +198,7 @@ pub(crate) fn of_hir(hir: &Hir) -> Need {
     let length_min = hir.properties().minimum_len().unwrap_or(0);
     let mut clauses = part(hir).into_clauses();
     let marks = evasion::marks();
+    let stripped = stripped(hir, &clauses);
     let unmarked = match evasion::without(hir, &marks) {
         Some(unmarked) => part(&unmarked).into_clauses(),
         None => vec![Clause::default()],
@@ -197,7 +209,26 @@ pub(crate) fn of_hir(hir: &Hir) -> Need {
             clauses.push(clause);
         }
     }
-    Need::kept(clauses, length_min)
+    Need {
+        stripped,
+        ..Need::kept(clauses, length_min)
+    }
+}
+
+/// The best clause of a value without its common marks, if it is far better than those of any value.
+fn stripped(hir: &Hir, clauses: &[Clause]) -> Option<Clause> {
+    let (common, other) = evasion::common_and_other_marks();
+    let Some(left) = evasion::without(hir, &other) else {
+        // It matches no value without the other marks: a clause that nothing satisfies.
+        return Some(Clause::default());
+    };
+    let rated = rated(part(&evasion::erased(&left, &common)?).into_clauses());
+    let usable = rated
+        .into_iter()
+        .filter(|(_, clause)| clause.strings.len() <= CLAUSE_STRINGS_MAX);
+    let (likelihood, best) = usable.min_by(|a, b| a.0.total_cmp(&b.0))?;
+    let others = clauses.iter().map(Clause::likelihood).fold(1.0, f32::min);
+    Some(best).filter(|_| likelihood < others * STRIPPED_GAIN_MIN)
 }
 
 /// What is known about a part of a pattern.
