@@ -86,6 +86,10 @@ impl Transaction {
         let mut ids = std::mem::take(&mut self.buffers.ids);
         ids.clear();
         self.source_values(rules, source, &mut ids);
+        if ids.is_empty() {
+            self.buffers.ids = ids;
+            return;
+        }
         let mut triggered = 0;
         self.buffers.triggers.clear();
         let has_few_values = ids.len() <= VALUES_FEW;

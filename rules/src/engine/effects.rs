@@ -13,6 +13,9 @@ use crate::variables::Var;
 /// Longest value or expanded text kept in a log record, in bytes.
 const LOG_VALUE_MAX: usize = 256;
 const LOG_TEXT_MAX: usize = 2048;
+/// Room for most expanded texts, and for the matches of a request that has any.
+const LOG_TEXT_USUAL: usize = 160;
+const MATCHES_USUAL: usize = 16;
 /// Most hits of one match beside the last.
 const HITS_OF_RULE_MAX: usize = 16;
 
@@ -190,7 +193,11 @@ impl Transaction {
         let mut text = |text: &Option<Macro>| {
             let bytes = text.as_ref().map(|t| match t.constant() {
                 Some(text) => text.to_vec(),
-                None => self.expand(rules, t),
+                None => {
+                    let mut out = Vec::with_capacity(LOG_TEXT_USUAL);
+                    self.expand_onto(rules, t, &mut out);
+                    out
+                }
             });
             readable(bytes.unwrap_or_default(), LOG_TEXT_MAX)
         };
@@ -224,6 +231,9 @@ impl Transaction {
             logged: rule.log,
             audited: rule.audit,
         };
+        if self.matches.is_empty() {
+            self.matches.reserve(MATCHES_USUAL);
+        }
         self.matches.push(record);
     }
 

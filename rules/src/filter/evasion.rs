@@ -93,9 +93,7 @@ pub(super) fn erased(hir: &Hir, set: &ByteMap) -> Option<Hir> {
             let left = ClassBytes::new(own.map(|b| ClassBytesRange::new(b, b)));
             match (is_touched, left.ranges().is_empty()) {
                 (_, true) => Hir::empty(),
-                (true, false) => {
-                    Hir::alternation(vec![Hir::class(Class::Bytes(left)), Hir::empty()])
-                }
+                (true, false) => Hir::alternation(vec![Hir::class(Class::Bytes(left)), Hir::empty()]),
                 (false, false) => Hir::class(Class::Bytes(left)),
             }
         }

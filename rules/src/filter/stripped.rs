@@ -75,7 +75,10 @@ impl Stripped {
 
     /// Takes operators out of `found` whose clause does not hold for the value without its common marks.
     pub(super) fn keep(&self, value: &[u8], map: &ByteMap, found: &mut [u64]) {
-        let is_asked = found.iter().zip(&self.free).any(|(found, free)| found & !free != 0);
+        let is_asked = found
+            .iter()
+            .zip(&self.free)
+            .any(|(found, free)| found & !free != 0);
         if !is_asked || !map.meets(&self.common_marks) || map.meets(&self.other_marks) {
             return;
         }
@@ -97,6 +100,9 @@ impl Stripped {
             }
         };
         self.strings.find(&left, &mut seen, &mut satisfy);
-        found.iter_mut().zip(&holds).for_each(|(found, holds)| *found &= holds);
+        found
+            .iter_mut()
+            .zip(&holds)
+            .for_each(|(found, holds)| *found &= holds);
     }
 }
