@@ -331,6 +331,7 @@ impl Store {
         if let Some(known) = self.facts.get(value.facts as usize) {
             return Some(*known);
         }
+        self.budget = self.budget.saturating_sub(u64::from(value.length));
         let bytes = ByteMap::of(self.get(id));
         let facts = Facts {
             bytes,
