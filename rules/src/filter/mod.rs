@@ -269,6 +269,10 @@ fn add_rows(to: &mut [u64], table: &[u64], map: &ByteMap) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
+    use regex_automata::meta::Regex;
+
     use super::*;
 
     fn mask(filter: &Filter, value: &[u8]) -> u64 {
@@ -290,5 +294,48 @@ mod tests {
         assert_eq!(mask(&filter, b"<b>"), 0b0110);
         assert_eq!(mask(&filter, b"aab 1234"), 0b1100);
         assert_eq!(mask(&filter, b""), 0b0100);
+    }
+
+    /// Patterns that allow marks between letters, beside some that need them.
+    const MARKED: &[&str] = &[
+        r#"(?i)c["'\)\[\x5c]*a["'\)\[\x5c]*\x5c?t"#,
+        r#"(?:^|x)["'(]*c\$?["']*a+t\b"#,
+        r#"['"]\s*(?:ca|tx)[\])]"#,
+        r#"\bca(?:\(t\)|[^c]t|'')"#,
+        r#"[(\[]c*[)\]]|\\x"#,
+        r#"(?:c'a|[a-c]\[)+(?:t|\))?x"#,
+        r#"^[^'a]*ca't$"#,
+    ];
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(4096))]
+        #[test]
+        fn what_a_pattern_matches_is_always_its_candidate(value in "[cCaAtx'\"\\\\)(\\[\\]$ ]{0,12}") {
+            static KNOWN: LazyLock<(Filter, Vec<Arc<Regex>>)> = LazyLock::new(|| {
+                let needs: Vec<Arc<Need>> = MARKED.iter().map(|p| Arc::new(of_regex(p).unwrap())).collect();
+                let regex = |p: &&str| crate::operators::regex(p, &crate::operators::Patterns::default());
+                (Filter::new(&needs), MARKED.iter().map(|p| regex(p).unwrap()).collect())
+            });
+            let candidates = mask(&KNOWN.0, value.as_bytes());
+            for (at, regex) in KNOWN.1.iter().enumerate() {
+                let refused = candidates >> at & 1 == 0;
+                proptest::prop_assert!(!refused || !regex.is_match(value.as_bytes()), "{at} {value:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn marks_between_letters_do_not_make_a_candidate_of_another_word() {
+        let needs = [Arc::new(of_regex(MARKED[0]).unwrap())];
+        let filter = Filter::new(&needs);
+        for (value, is_candidate) in [
+            ("cat", true),
+            ("c'A\\t", true),
+            ("t a c", false),
+            ("t 'a' c", false),
+            ("c-'a't", false),
+        ] {
+            assert_eq!(mask(&filter, value.as_bytes()) == 1, is_candidate, "{value}");
+        }
     }
 }
