@@ -9,5 +9,6 @@ pub mod collect;
 pub mod dashboard;
 pub mod push;
 pub mod rollouts;
+pub mod slo;
 pub mod store;
 pub mod versions;

@@ -67,11 +67,11 @@ pub struct ApiServer {
 }
 
 impl ApiServer {
-    /// Listens; nothing is answered before [`ApiServer::run`]. `more` is served beside the API; its paths are others.
+    /// Listens; nothing is answered before [`ApiServer::run`].
     ///
     /// # Errors
     /// A sentence on what cannot be used.
-    pub async fn bind(options: &ApiOptions, api: &Arc<Api>, more: Router) -> Result<Self, String> {
+    pub async fn bind(options: &ApiOptions, api: &Arc<Api>) -> Result<Self, String> {
         let acceptor = options
             .certificate
             .as_ref()
@@ -98,8 +98,15 @@ impl ApiServer {
         Ok(Self {
             socket,
             acceptor,
-            router: router(api).merge(more),
+            router: router(api),
         })
+    }
+
+    /// Serves more beside the API, on other paths.
+    #[must_use]
+    pub fn beside(mut self, more: Router) -> Self {
+        self.router = self.router.merge(more);
+        self
     }
 
     /// The address that it listens on, when it is one.

@@ -20,6 +20,7 @@ use weir_schema::telemetry::frame::{Entry, FOLDED, Frame};
 use crate::auth::{Names, Scope};
 use crate::clock;
 use crate::collect::{Usage, Watcher};
+use crate::store::Write;
 
 use cell::Cell;
 pub(super) use cell::{RouteSum, Sum};
@@ -119,8 +120,8 @@ impl Live {
         self.since_s
     }
 
-    /// Counts a frame. The second is that in which most of the frame lies.
-    pub fn count(&self, frame: &Frame, now_ms: u64) {
+    /// Counts a frame of a proxy that stands in `region`. The second is that in which most of the frame lies.
+    pub fn count(&self, region: &str, frame: &Frame, now_ms: u64) {
         let now_s = now_ms / 1000;
         let at_s = (frame.from_ms / 2 + frame.to_ms / 2) / 1000;
         let at_s = if at_s > now_s + AHEAD_S { now_s } else { at_s };
@@ -130,7 +131,7 @@ impl Live {
         if at_s / span::LONG.seconds < Span::TenMinutes.from_slot(now_s) {
             return;
         }
-        let region = state.region(&frame.region);
+        let region = state.region(region);
         for entry in &frame.entries {
             state.count(entry, &region, at_s);
         }
@@ -265,8 +266,12 @@ impl Live {
 }
 
 impl Watcher for Live {
-    fn counted(&self, frame: &Frame) {
-        self.count(frame, clock::unix_ms());
+    fn writes(&self, _frame: &Frame) -> Vec<Write> {
+        Vec::new()
+    }
+
+    fn counted(&self, region: &str, frame: &Frame) {
+        self.count(region, frame, clock::unix_ms());
     }
 }
 

@@ -21,6 +21,10 @@ fn entry(tenant: &str, route: &str, requests: u64, refused: u64) -> Entry {
     entry
 }
 
+fn count(live: &Live, frame: &Frame, now_ms: u64) {
+    live.count(&frame.region, frame, now_ms);
+}
+
 fn frame(region: &str, second: u64, entries: Vec<Entry>) -> Frame {
     Frame {
         node: "n".to_owned(),
@@ -46,7 +50,8 @@ fn a_minute_and_ten_minutes_show_what_lies_in_them() {
     let live = Live::new(0);
     for age in (0..900).rev() {
         let second = NOW_S - 3 - age;
-        live.count(
+        count(
+            &live,
             &frame("eu", second, vec![entry("a", "r", 2, 1)]),
             (second + 1) * 1000,
         );
@@ -80,7 +85,7 @@ fn a_token_sees_its_tenants_and_regions_only() {
     let live = Live::new(0);
     for region in ["eu", "us"] {
         let entries = vec![entry("a", "r", 1, 0), entry("b", "r", 10, 5)];
-        live.count(&frame(region, NOW_S - 3, entries), NOW_S * 1000);
+        count(&live, &frame(region, NOW_S - 3, entries), NOW_S * 1000);
     }
     let seen = |tenants: Names, regions: Names| {
         let scope = Scope { tenants, regions };
@@ -107,15 +112,21 @@ fn a_token_sees_its_tenants_and_regions_only() {
 #[test]
 fn frames_from_the_past_count_where_they_belong_and_wrong_clocks_do_no_harm() {
     let live = Live::new(0);
-    let count = |second| live.count(&frame("eu", second, vec![entry("a", "r", 1, 0)]), NOW_S * 1000);
-    count(NOW_S - 3);
-    count(NOW_S - 300);
-    count(NOW_S - 5000);
-    count(NOW_S + 1_000_000);
-    count(0);
+    let count_at = |second| {
+        count(
+            &live,
+            &frame("eu", second, vec![entry("a", "r", 1, 0)]),
+            NOW_S * 1000,
+        )
+    };
+    count_at(NOW_S - 3);
+    count_at(NOW_S - 300);
+    count_at(NOW_S - 5000);
+    count_at(NOW_S + 1_000_000);
+    count_at(0);
     let requests = |span| live.totals(&Scope::ALL, span, NOW_S).usage.requests;
     assert_eq!((requests(Span::Minute), requests(Span::TenMinutes)), (2, 3));
-    live.count(&frame("eu", u64::MAX / 1000 - 1, vec![]), NOW_S * 1000);
+    count(&live, &frame("eu", u64::MAX / 1000 - 1, vec![]), NOW_S * 1000);
 }
 
 #[test]
@@ -123,7 +134,8 @@ fn regions_routes_and_cells_are_bounded_and_nothing_is_lost_from_the_totals() {
     let live = Live::new(0);
     for region in 0..REGIONS_MAX + 10 {
         let name = format!("r{region}");
-        live.count(
+        count(
+            &live,
             &frame(&name, NOW_S - 3, vec![entry("a", "r", 1, 0)]),
             NOW_S * 1000,
         );
@@ -132,7 +144,7 @@ fn regions_routes_and_cells_are_bounded_and_nothing_is_lost_from_the_totals() {
     assert_eq!(all.len(), REGIONS_MAX + 1);
     assert_eq!(all[FOLDED].requests, 10);
     let routes = (0..100).map(|route| entry("b", &format!("route{route:03}"), 1, 0));
-    live.count(&frame("r0", NOW_S - 3, routes.collect()), NOW_S * 1000);
+    count(&live, &frame("r0", NOW_S - 3, routes.collect()), NOW_S * 1000);
     let mut folded = 0;
     live.routes(&Scope::ALL, NOW_S, |_, route, sum| {
         folded += if route == FOLDED { sum.requests } else { 0 };
@@ -140,7 +152,7 @@ fn regions_routes_and_cells_are_bounded_and_nothing_is_lost_from_the_totals() {
     assert_eq!(folded, 36);
     for part in 0..7 {
         let tenants = (0..10_000).map(|place| entry(&format!("t{part}-{place}"), "", 1, 0));
-        live.count(&frame("r1", NOW_S - 3, tenants.collect()), NOW_S * 1000);
+        count(&live, &frame("r1", NOW_S - 3, tenants.collect()), NOW_S * 1000);
     }
     let bounds = live.bounds();
     assert!(bounds.cells <= CELLS_MAX + REGIONS_MAX + 1, "{bounds:?}");
@@ -152,12 +164,16 @@ fn regions_routes_and_cells_are_bounded_and_nothing_is_lost_from_the_totals() {
 #[test]
 fn what_is_silent_is_forgotten() {
     let live = Live::new(0);
-    live.count(&frame("eu", NOW_S, vec![entry("a", "r", 1, 0)]), NOW_S * 1000);
+    count(
+        &live,
+        &frame("eu", NOW_S, vec![entry("a", "r", 1, 0)]),
+        NOW_S * 1000,
+    );
     assert_eq!((live.bounds().cells, live.bounds().routes), (1, 1));
     let later = NOW_S + 100;
-    live.count(&frame("eu", later, vec![]), later * 1000);
+    count(&live, &frame("eu", later, vec![]), later * 1000);
     assert_eq!((live.bounds().cells, live.bounds().routes), (1, 0));
     let later = NOW_S + 1000;
-    live.count(&frame("eu", later, vec![]), later * 1000);
+    count(&live, &frame("eu", later, vec![]), later * 1000);
     assert_eq!(live.bounds().cells, 0);
 }
