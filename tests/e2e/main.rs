@@ -8,6 +8,7 @@ mod command;
 mod config_keys;
 mod connections;
 mod crs_suite;
+mod dashboard;
 mod explain;
 mod failover;
 mod failover_ledger;

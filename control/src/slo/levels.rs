@@ -50,7 +50,7 @@ impl Events {
 fn levels(state: &State) -> Levels {
     let mut alerts: HashMap<Arc<str>, Urgency> = HashMap::new();
     for alert in state.engine.alerts() {
-        let urgency = match alert.severity {
+        let urgency = match alert.rule.severity {
             Severity::Page => Urgency::Page,
             Severity::Ticket => Urgency::Ticket,
         };
