@@ -52,7 +52,7 @@ fn entry(place: u32, second: u64) -> Entry {
         Outcome::Answered,
         requests - refused - failed,
     );
-    entry.refusals.add(RefusalCode::RateLimited, refused / 2);
+    entry.refusals.add(RefusalCode::LimitTenant, refused / 2);
     entry.refusals.add(RefusalCode::GeoBlocked, refused - refused / 2);
     for step in 0..requests - refused {
         let spread = u32::try_from((step * 7919 + second * 31) % 9000).expect("small");
@@ -307,7 +307,7 @@ fn figures_are_right(browser: &mut Chromium) {
     assert!(curve.as_str().expect("a text").contains("most 36,0"), "{curve}");
     let refusals = text(browser, "refusals");
     assert!(
-        refusals.contains("geo_blocked") && refusals.contains("rate_limited"),
+        refusals.contains("geo_blocked") && refusals.contains("limit_tenant"),
         "{refusals}"
     );
     for (id, wanted) in [

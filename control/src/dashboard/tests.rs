@@ -330,7 +330,9 @@ async fn tenants_are_searched_sorted_and_paged_without_a_gap() {
         seen.extend(last.iter().cloned());
         assert_eq!((seen.len(), last.len()), (100, 100), "{sort}");
         let first = match sort {
-            "requests" | "cost" | "latency" => "t00999",
+            "requests" | "cost" => "t00999",
+            // The first by name of those whose latencies are shown alike.
+            "latency" => "t00993",
             _ => "t00900",
         };
         assert_eq!(last[0], first, "{sort}");
