@@ -11,6 +11,7 @@ mod crs_suite;
 mod explain;
 mod failover;
 mod failover_ledger;
+mod frames;
 mod framing;
 mod geo;
 mod h2;
