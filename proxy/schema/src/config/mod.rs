@@ -5,12 +5,14 @@ pub mod checked;
 mod diff;
 mod error;
 pub mod raw;
+mod read;
 mod rule;
 mod tree;
 
 pub use check::{Document, check, state_dir_of};
 pub use diff::{Change, Diff, DiffEntry, FieldChange, diff};
 pub use error::ConfigError;
+pub use read::{Findings, read};
 pub use rule::json_schema;
 
 /// A commented document that passes the check: the tour of the README.
