@@ -1,1 +1,3 @@
 //! Plans of the control process, without IO, clock or randomness: inputs and time are arguments, a plan and its reasons come out.
+
+pub mod cost;
