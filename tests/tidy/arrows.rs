@@ -24,7 +24,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("weir-plan", &["weir-schema"]),
-    ("weir-control", &["weir-plan", "weir-schema", "weir-rules", "weir-geoip"]),
+    (
+        "weir-control",
+        &["weir-plan", "weir-schema", "weir-rules", "weir-geoip"],
+    ),
     (
         "weir",
         &[

@@ -37,7 +37,9 @@ pub struct DayCharges {
     pub book: String,
     /// The tier of that day; `None` without one.
     pub tier: Option<TierId>,
-    /// That day's share of the tier's fee.
+    /// The tier's fee of a whole month.
+    pub month_fee: Money,
+    /// That day's share of it.
     pub fee: Money,
     /// Usage by region, route and meter; none with a quantity of 0.
     pub lines: Vec<ChargeLine>,
@@ -166,9 +168,8 @@ impl Account {
             })
             .transpose()?;
         self.next = day.number() + 1;
-        let fee = price.map_or(Money::ZERO, |price| {
-            Money::nanos(day_share(price.month.as_nanos(), day))
-        });
+        let month_fee = price.map_or(Money::ZERO, |price| price.month);
+        let fee = Money::nanos(day_share(month_fee.as_nanos(), day));
         let mut lines = Vec::new();
         for meter in Meter::ALL {
             let included = price.map_or(0, |price| price.included[meter.place()]);
@@ -187,6 +188,7 @@ impl Account {
             day,
             book: book.id.clone(),
             tier: tier.cloned(),
+            month_fee,
             fee,
             lines,
             total: fee + sum,

@@ -10,7 +10,7 @@ pub mod book;
 pub mod budget;
 pub mod calendar;
 pub mod charge;
-
+pub mod focus;
 pub mod forecast;
 pub mod invoice;
 pub mod ledger;

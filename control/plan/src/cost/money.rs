@@ -137,6 +137,15 @@ impl Grains {
         Self(price.0.saturating_mul(quantity as i128).saturating_mul(factor))
     }
 
+    /// The amount in 10^-18 units of currency, without what is below.
+    pub(super) const fn attos(self) -> i128 {
+        let nanos = self.0.div_euclid(Self::PER_NANO);
+        let rest = self.0.rem_euclid(Self::PER_NANO);
+        nanos
+            .saturating_mul(NANOS)
+            .saturating_add(rest * NANOS / Self::PER_NANO)
+    }
+
     /// The amount in grains.
     pub const fn count(self) -> i128 {
         self.0

@@ -32,6 +32,11 @@ pub struct PriceBook {
     pub operation: Option<Operation>,
 }
 
+/// A commented price book that passes the check.
+pub const fn example() -> &'static str {
+    include_str!("example.yaml")
+}
+
 /// A price per meter, in the order of [`Meter::ALL`].
 type Prices = [Money; Meter::ALL.len()];
 
