@@ -130,38 +130,67 @@ fn a_month_without_cost_is_still_of_decimals() {
 
 #[test]
 fn the_validator_sees_planted_faults() {
-    let csv = export(&month_of_charges());
-    for (from, to, rule) in [
+    let faults = [
         (",USD,", ",DOLLAR,", "BillingCurrency"),
-        (",Usage,", ",Use,", "ChargeCategory"),
-        (",0.09,", ",0.19,", "List"),
-        (",2026-12-01T00:00:00Z,", ",2026-12-01,", "BillingPeriodEnd"),
-        (",Networking,", ",Plumbing,", "ServiceCategory"),
+        (",Usage,", ",Use,", "ConsumedQuantity"),
         ("InvoiceIssuerName", "InvoiceIssuer", "InvoiceIssuerName"),
-    ] {
-        let report = validator::run(&csv.replacen(from, to, 40));
-        let told = report
-            .rules_failed()
-            .iter()
-            .any(|failed| failed.starts_with(rule));
-        assert!(told, "{to} was not found: {:?}", report.failed);
+    ];
+    let csv = export(&month_of_charges());
+    let wrong = faults
+        .iter()
+        .fold(csv, |csv, (from, to, _)| csv.replacen(from, to, 40));
+    let report = validator::run(&wrong);
+    for (_, to, column) in faults {
+        let told = report.rules_failed().iter().any(|rule| rule.starts_with(column));
+        assert!(told, "{to} was not found: {}", report.failed.join("\n"));
     }
+}
+
+/// Rows as column name to field. Names with commas are replaced before.
+fn table(csv: &str) -> Vec<BTreeMap<&str, &str>> {
+    let mut lines = csv.lines();
+    let names: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let rows = lines.map(|line| names.iter().copied().zip(line.split(',')).collect());
+    rows.collect()
+}
+
+fn plain_export(charges: &[(Payer, Vec<DayCharges>)]) -> String {
+    export(charges).replace("\"Shop, \"\"the\"\" one\"", "Shop")
 }
 
 #[test]
 fn billed_costs_of_an_invoice_sum_to_it() {
     let charges = month_of_charges();
-    let csv = export(&charges);
+    let csv = plain_export(&charges);
     let mut sums: BTreeMap<String, Money> = BTreeMap::new();
-    // Neither of the columns is behind a field with a comma, but the name: it is taken out first.
-    for line in csv.replace("\"Shop, \"\"the\"\" one\"", "Shop").lines().skip(1) {
-        let fields: Vec<&str> = line.split(',').collect();
-        let sum = sums.entry(fields[18].to_owned()).or_default();
-        *sum += Money::parse(fields[0]).unwrap();
+    for row in table(&csv) {
+        *sums.entry(row["InvoiceId"].to_owned()).or_default() += Money::parse(row["BilledCost"]).unwrap();
     }
     let invoices = charges.iter().map(|(payer, days)| {
         let invoice = invoice::preview(&payer.tenant, days[0].day.month(), &payer.currency, days);
         (invoice.id, invoice.total)
     });
     assert_eq!(sums, invoices.collect());
+}
+
+/// The validator checks these products only in rows with a charge class.
+#[test]
+fn price_times_quantity_is_the_list_cost_to_the_18th_digit() {
+    let attos = |text: &str| {
+        let (whole, fraction) = text.split_once('.').unwrap();
+        format!("{whole}{fraction:0<18}").parse::<i128>().unwrap()
+    };
+    let csv = plain_export(&month_of_charges());
+    for row in table(&csv) {
+        let price = Money::parse(row["ListUnitPrice"]).unwrap().as_nanos();
+        // In 10^-27 units; the quantity was cut after its 18th digit, and so was the cost.
+        let product = price * attos(row["PricingQuantity"]);
+        let off = attos(row["ListCost"]) * 1_000_000_000 - product;
+        assert!((-1_000_000_000..=price).contains(&off), "{row:?}");
+        let billed = attos(row["BilledCost"]) - attos(row["ListCost"]);
+        assert!(
+            billed.abs() < 1_000_000_000,
+            "less than a nano-unit apart: {row:?}"
+        );
+    }
 }
