@@ -267,19 +267,7 @@ async fn publish(
         let mut defaults = new.defaults;
         defaults.insert("id".to_owned(), json!(id));
         let defaults = Value::Object(defaults);
-        let list = document
-            .as_object_mut()
-            .map(|edge| edge.entry("tiers").or_insert_with(|| json!([])));
-        let Some(list) = list.and_then(Value::as_array_mut) else {
-            return Err(Problem::new(
-                Code::Conflict,
-                "`tiers` of the edge is no list: mend it first",
-            ));
-        };
-        match list.iter_mut().find(|tier| tier["id"] == id.as_str()) {
-            Some(tier) => tier.clone_from(&defaults),
-            None => list.push(defaults.clone()),
-        }
+        place(&mut document, &id, &defaults)?;
         let body = json!(new.terms).to_string().into_bytes();
         also.push(Write::Put {
             kind: Kind::Tier,
@@ -330,4 +318,22 @@ async fn publish(
         }
         Err(refused) => Err(refused.into()),
     }
+}
+
+/// Writes the defaults of a tier into the edge.
+fn place(edge: &mut Value, id: &str, defaults: &Value) -> Result<(), Problem> {
+    let list = edge
+        .as_object_mut()
+        .map(|edge| edge.entry("tiers").or_insert_with(|| json!([])));
+    let Some(list) = list.and_then(Value::as_array_mut) else {
+        return Err(Problem::new(
+            Code::Conflict,
+            "`tiers` of the edge is no list: mend it first",
+        ));
+    };
+    match list.iter_mut().find(|tier| tier["id"] == id) {
+        Some(tier) => tier.clone_from(defaults),
+        None => list.push(defaults.clone()),
+    }
+    Ok(())
 }
