@@ -187,7 +187,6 @@ impl Core {
 }
 
 fn open_store(data_dir: &Path) -> Result<Arc<dyn Store>, String> {
-    std::fs::create_dir_all(data_dir).map_err(|error| format!("{}: {error}", data_dir.display()))?;
     let store = SqliteStore::open(&SqliteOptions::new(data_dir)).map_err(|error| error.to_string())?;
     Ok(Arc::new(store))
 }
