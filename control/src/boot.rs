@@ -13,9 +13,10 @@ use tokio::sync::watch;
 
 use crate::api::{Api, ApiOptions, ApiParts, ApiServer};
 use crate::clock;
-use crate::collect::Collector;
+use crate::collect::{Collector, Watcher};
 use crate::push::{Fleet, FrameSink, Hub, PushOptions, PushServer};
 use crate::rollouts::Rollouts;
+use crate::slo::{Delivery, DeliveryOptions, SloBook};
 use crate::store::{SqliteOptions, SqliteStore, Store};
 use crate::versions::{Compiler, Versions};
 
@@ -42,6 +43,8 @@ pub struct ControlOptions {
     pub local_proxies: Vec<(String, String)>,
     /// Where operators ask.
     pub api: ApiOptions,
+    /// Where alerts go.
+    pub alerts: DeliveryOptions,
 }
 
 /// Runs control until SIGTERM or SIGINT; tells its addresses and its readiness on standard output, JSON by line.
@@ -54,11 +57,17 @@ pub fn run_control(options: ControlOptions, compiler: Box<dyn Compiler>) -> Resu
         .build()
         .map_err(|error| error.to_string())?;
     runtime.block_on(async {
-        let collector = |store: &Arc<dyn Store>, fleet: &Arc<Fleet>| {
-            let sink: Arc<dyn FrameSink> = Arc::new(Collector::new(Arc::clone(store), Arc::clone(fleet), Vec::new()));
+        let mut book = None;
+        let collector = |store: &Arc<dyn Store>, versions: &Arc<Versions>, fleet: &Arc<Fleet>| {
+            let slo = SloBook::open(Arc::clone(store), Arc::clone(versions)).map_err(|error| error.to_string())?;
+            book = Some(Arc::clone(&slo));
+            let watchers: Vec<Arc<dyn Watcher>> = vec![slo];
+            let sink: Arc<dyn FrameSink> = Arc::new(Collector::new(Arc::clone(store), Arc::clone(fleet), watchers));
             Ok(sink)
         };
         let core = Core::open(&options.core, compiler, collector).await?;
+        let slo = book.ok_or("the objectives were not opened")?;
+        let delivery = Delivery::start(options.alerts.clone())?;
         let told = |error: std::io::Error| error.to_string();
         tell(&json!({"event": "listening", "listener": "push", "address": core.push.address().map_err(told)?.to_string()}));
         let versions = Arc::clone(&core.versions);
@@ -88,6 +97,7 @@ pub fn run_control(options: ControlOptions, compiler: Box<dyn Compiler>) -> Resu
         tokio::spawn(Arc::clone(&core.rollouts).run());
         tokio::spawn(push);
         tokio::spawn(tidy(api));
+        tokio::spawn(slo.run(delivery));
         tell(&json!({"event": "ready"}));
         loop {
             tokio::select! {
@@ -146,7 +156,7 @@ impl Core {
     pub async fn open(
         options: &CoreOptions,
         compiler: Box<dyn Compiler>,
-        sink: impl FnOnce(&Arc<dyn Store>, &Arc<Fleet>) -> Result<Arc<dyn FrameSink>, String>,
+        sink: impl FnOnce(&Arc<dyn Store>, &Arc<Versions>, &Arc<Fleet>) -> Result<Arc<dyn FrameSink>, String>,
     ) -> Result<Self, String> {
         // Fails only when a provider was installed before, which then serves as well.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -155,7 +165,7 @@ impl Core {
         let versions = Versions::open(Arc::clone(&store), compiler, clock::unix_ms());
         let versions = Arc::new(versions.await.map_err(told)?);
         let fleet = Arc::new(Fleet::default());
-        let sink = sink(&store, &fleet)?;
+        let sink = sink(&store, &versions, &fleet)?;
         let hub = Hub::new(
             Arc::clone(&store),
             Arc::clone(&versions),

@@ -8,5 +8,6 @@ mod clock;
 pub mod collect;
 pub mod push;
 pub mod rollouts;
+pub mod slo;
 pub mod store;
 pub mod versions;

@@ -142,7 +142,7 @@ impl Control {
         } else {
             Box::new(Blind)
         };
-        let sink = |store: &Arc<dyn Store>, fleet: &Arc<Fleet>| {
+        let sink = |store: &Arc<dyn Store>, _: &Arc<Versions>, fleet: &Arc<Fleet>| {
             let sink: Arc<dyn FrameSink> =
                 Arc::new(Collector::new(Arc::clone(store), Arc::clone(fleet), Vec::new()));
             Ok(sink)

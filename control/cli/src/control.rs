@@ -9,6 +9,7 @@ use serde_json::Value;
 use weir_control::api::{ApiAddress, ApiOptions};
 use weir_control::boot::{ControlOptions, CoreOptions, run_control};
 use weir_control::push::PushOptions;
+use weir_control::slo::DeliveryOptions;
 use weir_control::versions::{Compiler, Tried};
 use weir_proxy::Trial;
 use weir_schema::push::ObjectHash;
@@ -35,6 +36,18 @@ pub(crate) struct Control {
     /// No TLS for operators beyond loopback: something in front of it has it.
     #[arg(long)]
     api_plain: bool,
+    /// Alertmanager that is told alerts, like http://127.0.0.1:9093.
+    #[arg(long, value_name = "URL")]
+    alertmanager: Option<String>,
+    /// Address that gets a POST for each group of alerts.
+    #[arg(long, value_name = "URL")]
+    alert_webhook: Option<String>,
+    /// File with the key that signs those (`weir-signature`, HMAC-SHA256).
+    #[arg(long, value_name = "FILE", requires = "alert_webhook")]
+    alert_webhook_secret: Option<PathBuf>,
+    /// Address of control as a browser finds it, for links in alerts.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9902")]
+    origin: String,
     /// Address that proxies dial.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9903")]
     push: SocketAddr,
@@ -130,6 +143,11 @@ pub(crate) fn run(control: &Control, as_json: bool) -> ExitCode {
 
 fn serve(control: &Control) -> Result<(), String> {
     let data_dir = std::path::absolute(&control.data_dir).map_err(|error| error.to_string())?;
+    let secret = control.alert_webhook_secret.as_ref().map(|file| {
+        let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        Ok::<_, String>(text.trim_end().to_owned())
+    });
+    let secret = secret.transpose()?;
     let options = ControlOptions {
         core: CoreOptions {
             push: PushOptions {
@@ -147,6 +165,12 @@ fn serve(control: &Control) -> Result<(), String> {
             plain: control.api_plain,
         },
         local_proxies: control.local_proxy.clone(),
+        alerts: DeliveryOptions {
+            alertmanager: control.alertmanager.clone(),
+            webhook: control.alert_webhook.clone(),
+            webhook_secret: secret,
+            origin: control.origin.trim_end_matches('/').to_owned(),
+        },
     };
     let ended = run_control(options, compiler(&data_dir)?);
     // Only files of versions, which are in the store.

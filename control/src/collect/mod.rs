@@ -29,8 +29,11 @@ pub struct FrameCounts {
 
 /// Looks at frames once they are counted.
 pub trait Watcher: Send + Sync {
-    /// A frame was counted.
-    fn counted(&self, frame: &Frame);
+    /// What is to be written together with a frame; it may turn out to have been counted before.
+    fn writes(&self, frame: &Frame) -> Vec<Write>;
+
+    /// A frame of a proxy in a region was counted.
+    fn counted(&self, region: &str, frame: &Frame);
 }
 
 /// The collector.
@@ -74,7 +77,10 @@ impl FrameSink for Collector {
                 let place = (value["epoch"].as_u64(), value["seq"].as_u64());
                 match read(value, &node) {
                     Ok(frame) => {
-                        let batch = batch(&frame, &region, now_ms);
+                        let mut batch = batch(&frame, &region, now_ms);
+                        batch
+                            .writes
+                            .extend(watchers.iter().flat_map(|watcher| watcher.writes(&frame)));
                         committing.push((frame, store.commit(batch)));
                     }
                     Err(reason) => {
@@ -94,7 +100,9 @@ impl FrameSink for Collector {
                     Outcome::Applied => {
                         counts.counted.fetch_add(1, Ordering::Relaxed);
                         fleet.count(&region, frame.revision, frame.to_ms / 1000, sums(&frame));
-                        watchers.iter().for_each(|watcher| watcher.counted(&frame));
+                        watchers
+                            .iter()
+                            .for_each(|watcher| watcher.counted(&region, &frame));
                     }
                     Outcome::Duplicate => {
                         counts.duplicate.fetch_add(1, Ordering::Relaxed);

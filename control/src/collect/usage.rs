@@ -75,6 +75,8 @@ figures! {
     latency_us,
     /// Requests that were answered.
     answered,
+    /// Of the errors, those that were refused because no upstream could answer.
+    faults_refused,
 }
 
 /// Whether a refusal is a failure of the service, not of the client or of what its tenant may have.
@@ -125,6 +127,7 @@ impl Usage {
             connection_ms: entry.connection_ms,
             latency_us: entry.latency.sum_us,
             answered: entry.ended(Outcome::Answered),
+            faults_refused: refusals(is_fault),
         }
     }
 
