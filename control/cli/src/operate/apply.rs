@@ -12,7 +12,7 @@ use weir_control::bundle::bundle;
 use super::ask::{Ask, Client, Match, flag, query};
 use super::converge::{Waiting, follow};
 use super::difference::{remarks, shown};
-use super::table::plain;
+use super::table::{counted, plain};
 use super::trouble::Trouble;
 use super::upload::{Served, Upload};
 use super::{Control, Ended};
@@ -154,10 +154,12 @@ fn confirm(paths: &[String], apply: &Apply) -> Result<(), Trouble> {
     if apply.dry_run {
         return Ok(());
     }
-    complain(&format!(
-        "{} paths are not in the document any more, and go:",
-        paths.len()
-    ));
+    let go = counted(
+        paths.len() as u64,
+        "path goes, because the document does not have it:",
+        "paths go, because the document does not have them:",
+    );
+    complain(&go);
     for path in paths.iter().take(PATHS_SHOWN) {
         complain(&format!("  - {}", plain(path)));
     }
@@ -216,8 +218,8 @@ fn tell_plan(tried: &Tried, as_json: bool) -> ExitCode {
         text.push_str(&diff);
     }
     text.push_str(&format!(
-        "\n{} paths differ from revision {}; it would be revision {}",
-        signed.len(),
+        "\n{} from revision {}; it would be revision {}",
+        counted(signed.len() as u64, "path differs", "paths differ"),
         tried.served.revision,
         tried.answer["revision"]
     ));
@@ -246,8 +248,12 @@ impl Done {
             format!("nothing differs from revision {revision}")
         } else {
             format!(
-                "revision {revision} is published: {} paths differ",
-                value["changed_count"]
+                "revision {revision} is published: {}",
+                counted(
+                    value["changed_count"].as_u64().unwrap_or(0),
+                    "path differs",
+                    "paths differ"
+                )
             )
         };
         value["sent"] = json!(self.sent);

@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 
 use super::ask::{Client, query};
 use super::difference::reason;
-use super::list::{PAGE, pages};
-use super::table::{now_ms, plain, span, text};
+use super::table::{counted, now_ms, plain, span, text};
 use super::trouble::Trouble;
 use crate::commands::{INVALID, SYSTEM, complain};
 use crate::waf::seconds;
@@ -20,7 +19,7 @@ use crate::waf::seconds;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Between two lines when nothing but time goes on.
 const TELL_EVERY: Duration = Duration::from_secs(5);
-/// Proxies whose reasons are told.
+/// Refusals whose reasons are told.
 const REFUSALS_MAX: usize = 20;
 
 /// Whether a command waits for the proxies.
@@ -108,7 +107,6 @@ impl Convergence {
 pub(super) fn follow(client: &Client, revision: u64, patience: Duration) -> Result<Convergence, Trouble> {
     let deadline = Instant::now() + patience;
     let mut told: Option<(String, Instant)> = None;
-    let mut reasons = Vec::new();
     loop {
         let (rollout, regions) = match look(client, revision) {
             Err(Trouble::System(error)) if Instant::now() < deadline => {
@@ -119,10 +117,11 @@ pub(super) fn follow(client: &Client, revision: u64, patience: Duration) -> Resu
             }
             seen => seen?,
         };
-        if refused(&regions) > 0 {
-            reasons = refusals(client, revision)?;
-        }
         if let Some(end) = end(&rollout, &regions, revision) {
+            let reasons = match end {
+                End::Converged => Vec::new(),
+                _ => refusals(client, revision)?,
+            };
             return Ok(Convergence {
                 end,
                 rollout,
@@ -132,6 +131,7 @@ pub(super) fn follow(client: &Client, revision: u64, patience: Duration) -> Resu
         let (fact, line) = progress(&rollout, &regions, revision);
         if Instant::now() >= deadline {
             let why = format!("time is over: {line}");
+            let reasons = refusals(client, revision)?;
             return Ok(Convergence {
                 end: End::Timeout(why),
                 rollout,
@@ -279,26 +279,35 @@ pub(super) fn trip(reason: &Value) -> String {
             "in {region} a proxy neither served nor refused it for {}",
             span(reason["waited_ms"].as_u64().unwrap_or(0))
         ),
-        Some("refused") => format!("in {region} {} proxies refused it", text(&reason["proxies"])),
+        Some("refused") => {
+            let number = reason["proxies"].as_u64().unwrap_or(0);
+            format!(
+                "in {region} it was refused by {}",
+                counted(number, "proxy", "proxies")
+            )
+        }
         _ => plain(&reason.to_string()),
     }
 }
 
+/// What proxies said when they refused a version; a token that may not see the events is told nothing.
 fn refusals(client: &Client, revision: u64) -> Result<Vec<String>, Trouble> {
-    let mut told = Vec::new();
-    let path = format!("/v1/proxies{}", query(&[("limit", Some(PAGE.to_owned()))]));
-    pages(client, &path, |proxies, _| {
-        let refusing = proxies
-            .iter()
-            .filter(|proxy| proxy["state"]["refused"]["revision"].as_u64() == Some(revision));
-        for proxy in refusing.take(REFUSALS_MAX - told.len()) {
-            let reasons = proxy["state"]["reasons"].as_array().into_iter().flatten();
-            let reasons: Vec<String> = reasons.map(reason).collect();
-            told.push(format!("{}: {}", plain(&text(&proxy["id"])), reasons.join("; ")));
-        }
-        Ok(told.len() < REFUSALS_MAX)
-    })?;
-    Ok(told)
+    let pairs = [
+        ("action", Some("version.refuse".to_owned())),
+        ("subject", Some(format!("version/{revision}"))),
+        ("limit", Some(REFUSALS_MAX.to_string())),
+    ];
+    let events = match client.get(&format!("/v1/events{}", query(&pairs))) {
+        Err(trouble) if trouble.code() == Some("forbidden") => return Ok(Vec::new()),
+        events => events?.body,
+    };
+    let events = events["items"].as_array().into_iter().flatten();
+    let told = events.map(|event| {
+        let reasons = event["detail"]["reasons"].as_array().into_iter().flatten();
+        let reasons: Vec<String> = reasons.map(reason).collect();
+        format!("{}: {}", plain(&text(&event["actor"])), reasons.join("; "))
+    });
+    Ok(told.collect())
 }
 
 #[cfg(test)]

@@ -84,13 +84,13 @@ pub(crate) fn run(events: &Events, as_json: bool) -> Ended {
     if !events.follow {
         return listing.end();
     }
+    let seen = match seen {
+        Some(seen) => seen,
+        None => events.newest(&client)?,
+    };
     let mut printer = Printer {
         as_json,
-        table: if lists && seen.is_some() {
-            listing.into_table()
-        } else {
-            Table::new(EVENTS)
-        },
+        table: listing.into_table(),
     };
     events.follow(&client, seen, |event| printer.print(event))
 }
@@ -140,18 +140,27 @@ impl Events {
         })
     }
 
+    /// The newest that there is, 0 if there is none: what comes later is seen once, over ends of streams too.
+    fn newest(&self, client: &Client) -> Result<u64, Trouble> {
+        let mut pairs = self.filters();
+        pairs.push(("newest_first", flag(true)));
+        pairs.push(("limit", Some("1".to_owned())));
+        let newest = client.get(&format!("/v1/events{}", query(&pairs)))?.body;
+        Ok(newest["items"][0]["seq"].as_u64().unwrap_or(0))
+    }
+
     /// Goes on for ever, over ends of streams; ends when control says no, or nobody reads.
     fn follow(
         &self,
         client: &Client,
-        mut seen: Option<u64>,
+        mut seen: u64,
         mut take: impl FnMut(&Value) -> Result<(), Trouble>,
     ) -> Ended {
         let path = format!("/v1/events/watch{}", query(&self.filters()));
         let mut lost = false;
         loop {
             let ask = Ask {
-                last_event: seen,
+                last_event: Some(seen),
                 ..Ask::get(path.clone())
             };
             let mut lines = Lines::default();
@@ -159,7 +168,7 @@ impl Events {
             let ended = client.stream(&ask, |bytes| {
                 lost = false;
                 let taken = lines.take(bytes, |event| {
-                    seen = event["seq"].as_u64().or(seen);
+                    seen = event["seq"].as_u64().unwrap_or(seen);
                     take(event)
                 });
                 trouble = taken.err();
@@ -169,10 +178,8 @@ impl Events {
                 return Err(trouble);
             }
             match ended {
+                // It may be starting again.
                 Err(Trouble::System(reason)) => {
-                    if seen.is_none() && !lost {
-                        return Err(Trouble::System(reason));
-                    }
                     if !std::mem::replace(&mut lost, true) {
                         complain(&format!("weir: {reason}; asking again"));
                     }

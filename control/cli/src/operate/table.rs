@@ -138,6 +138,11 @@ pub(super) fn span(ms: u64) -> String {
     }
 }
 
+/// A number of things.
+pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 /// Now, Unix time in milliseconds.
 pub(super) fn now_ms() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

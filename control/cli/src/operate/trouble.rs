@@ -56,7 +56,11 @@ impl Trouble {
 
     fn json(&self) -> Value {
         if let Self::Refused(problem) = self {
-            let mut value = json!({"problem": problem});
+            let mut about = problem.clone();
+            if let Some(members) = about.as_object_mut() {
+                members.remove("errors");
+            }
+            let mut value = json!({"problem": about});
             value["errors"] = match problem["errors"].as_array() {
                 Some(faults) => faults
                     .iter()
