@@ -268,10 +268,7 @@ impl Done {
         if as_json {
             print(&value.to_string());
         } else {
-            convergence.tell();
-            if convergence.code() == ExitCode::SUCCESS {
-                print(&format!("revision {revision} is served by all connected proxies"));
-            }
+            convergence.tell(revision);
         }
         Ok(convergence.code())
     }

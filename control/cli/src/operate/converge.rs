@@ -12,7 +12,7 @@ use super::ask::{Client, query};
 use super::difference::reason;
 use super::table::{counted, now_ms, plain, span, text};
 use super::trouble::Trouble;
-use crate::commands::{INVALID, SYSTEM, complain};
+use crate::commands::{INVALID, SYSTEM, complain, print};
 use crate::waf::seconds;
 
 /// Between two looks.
@@ -62,6 +62,8 @@ pub(super) struct Convergence {
     pub(super) rollout: Value,
     /// Of proxies that refused it.
     pub(super) reasons: Vec<String>,
+    /// Proxies that were connected at the last look.
+    pub(super) connected: u64,
 }
 
 impl Convergence {
@@ -82,8 +84,17 @@ impl Convergence {
         }
     }
 
-    /// Tells why not.
-    pub(super) fn tell(&self) {
+    /// Tells how it ended, on standard output if well.
+    pub(super) fn tell(&self, revision: u64) {
+        if self.end == End::Converged {
+            print(&match self.connected {
+                0 => format!("revision {revision} is published; no proxy is connected"),
+                connected => format!(
+                    "revision {revision} is served by {}",
+                    counted(connected, "connected proxy", "connected proxies")
+                ),
+            });
+        }
         if let End::Refused(why) | End::Timeout(why) = &self.end {
             complain(&format!("weir: {why}"));
             self.reasons
@@ -97,6 +108,7 @@ impl Convergence {
         value["outcome"] = json!(self.outcome());
         value["rollout"] = self.rollout.clone();
         value["reasons"] = json!(self.reasons);
+        value["connected"] = json!(self.connected);
         if let End::Refused(why) | End::Timeout(why) = &self.end {
             value["why"] = json!(why);
         }
@@ -126,6 +138,7 @@ pub(super) fn follow(client: &Client, revision: u64, patience: Duration) -> Resu
                 end,
                 rollout,
                 reasons,
+                connected: sum(&regions, "connected"),
             });
         }
         let (fact, line) = progress(&rollout, &regions, revision);
@@ -136,6 +149,7 @@ pub(super) fn follow(client: &Client, revision: u64, patience: Duration) -> Resu
                 end: End::Timeout(why),
                 rollout,
                 reasons,
+                connected: sum(&regions, "connected"),
             });
         }
         say(&mut told, &fact, &line);
@@ -189,8 +203,8 @@ fn count(seen: &Value, what: &str) -> u64 {
     seen[what].as_u64().unwrap_or(0)
 }
 
-fn refused(regions: &Value) -> u64 {
-    each(regions).map(|(_, seen)| count(seen, "refused")).sum()
+fn sum(regions: &Value, what: &str) -> u64 {
+    each(regions).map(|(_, seen)| count(seen, what)).sum()
 }
 
 fn end(rollout: &Value, regions: &Value, revision: u64) -> Option<End> {
@@ -199,7 +213,7 @@ fn end(rollout: &Value, regions: &Value, revision: u64) -> Option<End> {
         "done" => {
             let late = each(regions)
                 .any(|(_, seen)| count(seen, "serving") + count(seen, "refused") < count(seen, "connected"));
-            match refused(regions) {
+            match sum(regions, "refused") {
                 _ if late => None,
                 0 => Some(End::Converged),
                 number => refuses(format!(
@@ -224,15 +238,14 @@ fn progress(rollout: &Value, regions: &Value, revision: u64) -> (String, String)
     let stage = rollout["stage"].as_u64().unwrap_or(0);
     let place = usize::try_from(stage).unwrap_or(0);
     let named = text(&rollout["stages"][place]);
-    let sum = |what: &str| each(regions).map(|(_, seen)| count(seen, what)).sum::<u64>();
-    let (serving, refused) = (sum("serving"), sum("refused"));
+    let (serving, refused) = (sum(regions, "serving"), sum(regions, "refused"));
     let mut fact = format!("revision {revision}: ");
     if rollout["state"] == "running" {
         fact.push_str(&format!("stage {} of {stages} ({}): ", stage + 1, plain(&named)));
     }
     fact.push_str(&format!(
         "{serving} of {} connected proxies serve it",
-        sum("connected")
+        sum(regions, "connected")
     ));
     if refused > 0 {
         fact.push_str(&format!(", {refused} refused it"));
