@@ -30,6 +30,7 @@ use crate::sync::first::{self, First};
 use crate::sync::pushed::{Control, ControlOptions, ControlService};
 use crate::telemetry::access_log::Writer;
 use crate::telemetry::audit::Auditor;
+use crate::telemetry::frames::{self, Frames};
 use crate::telemetry::registry::Metrics;
 use crate::upstream::probe;
 
@@ -43,6 +44,8 @@ pub struct ProxyOptions {
     pub state_dir: Option<PathBuf>,
     /// Where configuration is pushed from; without it the process runs alone, on its document.
     pub control: Option<ControlOptions>,
+    /// Name of the proxy to whoever collects its telemetry frames; without it none are made.
+    pub frames: Option<String>,
     /// Print events for people instead of JSON lines.
     pub human: bool,
 }
@@ -187,7 +190,11 @@ fn assemble(options: ProxyOptions, offer: Option<Offer>) -> Result<Assembled, St
         .listen(None, config.admin.address)
         .map_err(|error| StartError::System(format!("admin: {}: {error}", config.admin.address)))?;
     admin_socket.set_nonblocking(true)?;
+    let spool = first.last_good.as_ref().map(|kept| kept.path(frames::FOLDER));
     let shared = Arc::new(Shared {
+        frames: options
+            .frames
+            .map_or_else(Frames::off, |node| Frames::on(&node, spool.as_deref())),
         access_log: Writer::start(metrics.log_dropped.clone())?,
         audit: Auditor::start(&metrics.rules.audit_events)?,
         limits: Table::new(config.limits.table_keys),
@@ -201,6 +208,7 @@ fn assemble(options: ProxyOptions, offer: Option<Offer>) -> Result<Assembled, St
         ),
         metrics,
     });
+    shared.frames.start(&shared)?;
     shared.switches.settle(&shared);
     shared
         .metrics

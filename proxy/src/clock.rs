@@ -44,6 +44,11 @@ pub(crate) fn recent_ns() -> u64 {
     u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// [`recent_ns`] in milliseconds.
+pub(crate) fn monotonic_ms() -> u64 {
+    recent_ns() / 1_000_000
+}
+
 /// Milliseconds between the Unix epoch and the first reading of this process; 0 before the first [`sync_wall`].
 static WALL_OFFSET_MS: AtomicU64 = AtomicU64::new(0);
 
@@ -95,9 +100,40 @@ pub(crate) fn rfc3339(unix_ms: u64) -> String {
 
 /// CPU time that the calling thread has spent so far, microseconds.
 pub(crate) fn thread_cpu_us() -> u64 {
-    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    let micros = i128::from(spent.tv_sec) * 1_000_000 + i128::from(spent.tv_nsec) / 1000;
-    u64::try_from(micros).unwrap_or(0)
+    cpu_ns(rustix::time::ClockId::ThreadCPUTime) / 1000
+}
+
+/// CPU time that all threads of the process have spent so far, nanoseconds.
+pub(crate) fn process_cpu_ns() -> u64 {
+    cpu_ns(rustix::time::ClockId::ProcessCPUTime)
+}
+
+fn cpu_ns(clock: rustix::time::ClockId) -> u64 {
+    let spent = rustix::time::clock_gettime(clock);
+    nanos(i128::from(spent.tv_sec), i128::from(spent.tv_nsec))
+}
+
+fn nanos(seconds: i128, nanos: i128) -> u64 {
+    u64::try_from(seconds * 1_000_000_000 + nanos).unwrap_or(0)
+}
+
+/// A thread's CPU clock, which other threads can read.
+pub(crate) struct ThreadCpu(nix::time::ClockId);
+
+impl ThreadCpu {
+    /// The calling thread's.
+    pub(crate) fn of_this_thread() -> Self {
+        // The kernel's name of a thread's clock (include/linux/posix-timers_types.h): the thread's number, inverted, over
+        // three bits that say "of a thread" (4) and "time on a processor" (2).
+        let thread = rustix::thread::gettid().as_raw_nonzero().get();
+        Self(nix::time::ClockId::from_raw((!thread << 3) | 0b110))
+    }
+
+    /// What the thread has spent so far, nanoseconds; `None` once it has ended.
+    pub(crate) fn spent_ns(&self) -> Option<u64> {
+        let spent = self.0.now().ok()?;
+        Some(nanos(i128::from(spent.tv_sec()), i128::from(spent.tv_nsec())))
+    }
 }
 
 /// Microseconds from `start` to `end`, saturating.
@@ -108,6 +144,27 @@ pub(crate) fn micros(start: Instant, end: Instant) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_threads_cpu_clock_can_be_read_by_another_until_it_ends() {
+        let (send, receive) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            while thread_cpu_us() < 20_000 {}
+            send.send((ThreadCpu::of_this_thread(), thread_cpu_us())).unwrap();
+            ended.recv().unwrap();
+        });
+        let (clock, own_us) = receive.recv().unwrap();
+        let spent_us = clock.spent_ns().unwrap() / 1000;
+        assert!(
+            spent_us >= own_us && spent_us < own_us + 5_000,
+            "{spent_us} {own_us}"
+        );
+        assert!(process_cpu_ns() / 1000 >= spent_us);
+        end.send(()).unwrap();
+        thread.join().unwrap();
+        assert_eq!(clock.spent_ns(), None);
+    }
 
     #[test]
     fn times_are_written_as_rfc_3339_says() {

@@ -21,6 +21,7 @@ use weir_decide::route::RouteTable;
 use weir_decide::switch::WafSwitches;
 use weir_geoip::Database;
 use weir_rules::{Collections, Diagnostic, Disk, Overlay, RuleSet, Source};
+use weir_schema::codes::RefusalCode;
 use weir_schema::config::checked::{
     AccessLog, AuditLog, CheckedConfig, KeySource, Pool, RuleSetSource, Tenant, WafMode,
 };
@@ -33,6 +34,7 @@ use crate::pace;
 use crate::switches::Switches;
 use crate::telemetry::access_log::Writer;
 use crate::telemetry::audit::Auditor;
+use crate::telemetry::frames::{Accounts, Frames};
 use crate::telemetry::registry::{Metrics, TenantMetrics};
 use crate::upstream::pool::{EndpointState, PoolState};
 
@@ -45,6 +47,7 @@ pub(crate) use aside::Faults;
 pub(crate) struct Shared {
     pub(crate) live: ArcSwap<Live>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) frames: Frames,
     pub(crate) access_log: Writer,
     pub(crate) audit: Auditor,
     pub(crate) limits: Table,
@@ -52,6 +55,14 @@ pub(crate) struct Shared {
     pub(crate) held: HeldBytes,
     pub(crate) guard: weir_decide::guard::ConnectionGuard,
     pub(crate) switches: Switches,
+}
+
+impl Shared {
+    /// Counts a request whose head could not be read.
+    pub(crate) fn unread(&self, code: RefusalCode) {
+        self.metrics.unread(code);
+        self.frames.unread(code);
+    }
 }
 
 /// One version, compiled.
@@ -80,6 +91,7 @@ pub(crate) struct TenantLive {
     /// Where each route goes, in the order of the tenant's routes.
     pools: Vec<Arc<PoolState>>,
     pub(crate) metrics: Arc<TenantMetrics>,
+    pub(crate) accounts: Accounts,
 }
 
 impl TenantLive {
@@ -490,6 +502,7 @@ impl Build<'_> {
                 tenant: Arc::clone(tenant),
             },
             pools,
+            accounts: Accounts::new(tenant),
             metrics: metrics.unwrap_or_else(|| Arc::new(self.metrics.tenant(label))),
         })
     }
@@ -584,6 +597,7 @@ fn sources(files: &[PathBuf]) -> Result<Vec<Source>, Vec<CompileError>> {
             errors.push(unreadable(pattern, "no file has such a name"));
         }
         for path in paths {
+            pace::give_way();
             match fs::read(&path) {
                 Ok(bytes) => sources.push(Source {
                     path,

@@ -24,7 +24,7 @@ use crate::sync::pushed::Control;
 /// Longest wait for answers of the admin endpoint that are on their way after a hand-over.
 const ADMIN_END_MAX: Duration = Duration::from_secs(2);
 
-/// Longest wait for the access log.
+/// Longest wait for the access log, the audit log and the last frame, each.
 const LOG_END_MAX: Duration = Duration::from_secs(2);
 
 /// What the running parts share.
@@ -163,6 +163,7 @@ impl Process {
         let flush = move || {
             process.shared.access_log.flush(LOG_END_MAX);
             process.shared.audit.flush(LOG_END_MAX);
+            process.shared.frames.finish(LOG_END_MAX);
         };
         // Only a panic in it would make it fail, and then there is nothing left to write.
         let _ = tokio::task::spawn_blocking(flush).await;

@@ -289,8 +289,10 @@ impl Reloader {
             }
         };
         let cpu_checked_us = clock::thread_cpu_us();
+        pace::give_way();
         let old = self.shared.live.load_full();
         let live = live::compile(config, Some(&old), &self.shared.metrics).map_err(messages)?;
+        pace::give_way();
         Ok(Candidate {
             diff: json!(diff(&old.config, &live.config)),
             origin,

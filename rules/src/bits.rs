@@ -12,6 +12,18 @@ impl Bits {
         Self(SmallVec::from_elem(0, bound.div_ceil(64)))
     }
 
+    /// Takes everything out, for numbers below `bound`.
+    pub(crate) fn become_empty(&mut self, bound: usize) {
+        self.0.clear();
+        self.0.resize(bound.div_ceil(64), 0);
+    }
+
+    /// Holds from now on what another set holds.
+    pub(crate) fn become_copy_of(&mut self, other: &Self) {
+        self.0.clear();
+        self.0.extend_from_slice(&other.0);
+    }
+
     /// All numbers below `bound`.
     pub(crate) fn all(bound: usize) -> Self {
         let mut all = Self::empty(bound);
@@ -66,15 +78,29 @@ impl Bits {
         self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a &= !b);
     }
 
-    /// Takes out what is not in the other set.
-    pub(crate) fn keep(&mut self, other: &Self) {
-        let others = other.0.iter().copied().chain(std::iter::repeat(0));
-        self.0.iter_mut().zip(others).for_each(|(a, b)| *a &= b);
-    }
-
     /// Whether the two sets have a member in common.
     pub(crate) fn meets(&self, other: &Self) -> bool {
         self.0.iter().zip(&other.0).any(|(a, b)| a & b != 0)
+    }
+
+    /// The members that two sets have in common, if there are at most `N`.
+    pub(crate) fn few_of<const N: usize>(&self, other: &Self) -> Option<[Option<usize>; N]> {
+        let mut few = [None; N];
+        let mut places = few.iter_mut();
+        for (at, (a, b)) in self.0.iter().zip(&other.0).enumerate() {
+            let mut left = a & b;
+            while left != 0 {
+                *places.next()? = Some(at * 64 + left.trailing_zeros() as usize);
+                left &= left - 1;
+            }
+        }
+        Some(few)
+    }
+
+    /// Whether the sets and the words have a number in common.
+    pub(crate) fn meets_both(&self, other: &Self, words: &[u64]) -> bool {
+        let all = self.0.iter().zip(&other.0).zip(words);
+        all.map(|((a, b), c)| a & b & c).fold(0, |any, word| any | word) != 0
     }
 
     /// Adds what is both in `words` and in `filter`.
@@ -97,6 +123,10 @@ mod tests {
         }
         assert_eq!(bits.iter().collect::<Vec<_>>(), [0, 63, 64, 199]);
         assert_eq!((bits.next(65), bits.next(200)), (Some(199), None));
+        assert_eq!(bits.few_of(&Bits::all(64)), Some([Some(0), Some(63), None]));
+        assert_eq!(bits.few_of::<3>(&Bits::all(200)), None);
+        assert!(bits.meets_both(&Bits::all(200), &[0, 1]));
+        assert!(!bits.meets_both(&Bits::all(64), &[2, 1]));
         let mut other = Bits::all(65);
         other.subtract(&bits);
         assert!(other.contains(1) && !other.contains(64) && !other.is_empty());

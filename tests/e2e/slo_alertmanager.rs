@@ -1,4 +1,5 @@
 //! Alerts of the SLO engine at a real Alertmanager: it takes them, groups them, inhibits them, and lets them end.
+#![allow(clippy::print_stderr)] // what was not checked is said
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -60,7 +61,9 @@ impl Alertmanager {
             return None;
         };
         let mut log = BufReader::new(process.stderr.take().expect("a pipe")).lines();
+        let mut said = Vec::new();
         let address = log.by_ref().map_while(Result::ok).find_map(|line| {
+            said.push(line.clone());
             let address = line
                 .split("address=")
                 .nth(1)
@@ -71,7 +74,7 @@ impl Alertmanager {
         std::thread::spawn(move || log.for_each(drop));
         Some(Self {
             process,
-            address: address.expect("it says where it listens"),
+            address: address.unwrap_or_else(|| panic!("it does not say where it listens: {said:#?}")),
             _folder: folder,
         })
     }
@@ -96,7 +99,7 @@ impl Alertmanager {
     fn alerts(&self, state: &str) -> Vec<(String, String)> {
         let alerts = self.read("/api/v2/alerts");
         let in_state = alerts.iter().filter(|alert| alert["status"]["state"] == state);
-        let mut found: Vec<_> = in_state.map(|alert| name(alert)).collect();
+        let mut found: Vec<_> = in_state.map(name).collect();
         found.sort();
         found
     }

@@ -2,6 +2,7 @@
 //!
 //! What the engine says becomes series of the test file (`expected_*`); rules of the test compare them with what the exported
 //! rules made, at every instant, and record the number of differences: in the end there must be no record.
+#![allow(clippy::print_stderr)] // what was not checked is said
 
 mod events;
 

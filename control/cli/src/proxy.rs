@@ -28,6 +28,11 @@ pub(crate) struct Proxy {
     /// the document cannot be read.
     #[arg(long, value_name = "FOLDER", conflicts_with = "upgrade")]
     state_dir: Option<PathBuf>,
+    /// Count what each tenant and route uses, second by second, under this name of the proxy, and keep it for whoever
+    /// collects it (`GET /frames/batch` on the admin endpoint), in the state folder or else in memory. With --control that is
+    /// done anyway, under the name of the join token.
+    #[arg(long, value_name = "NODE", value_parser = node, conflicts_with_all = ["upgrade", "control"])]
+    frames: Option<String>,
     /// Take the configuration from control: https://HOST:PORT, or http:// of a loopback address.
     #[arg(long, value_name = "URL", conflicts_with = "upgrade", requires = "state_dir")]
     control: Option<String>,
@@ -58,6 +63,13 @@ pub(crate) struct Proxy {
     /// --control: where this process's admin endpoint is.
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
+}
+
+/// A proxy's name: 1 to 63 printable characters without spaces.
+fn node(text: &str) -> Result<String, String> {
+    let fits = (1..=63).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    fits.then(|| text.to_owned())
+        .ok_or_else(|| "1 to 63 printable ASCII characters without spaces".to_owned())
 }
 
 fn listener(text: &str) -> Result<(String, SocketAddr), String> {
@@ -92,6 +104,10 @@ pub(crate) fn run(proxy: &Proxy, as_json: bool) -> ExitCode {
         document,
         file: proxy.config.clone(),
         state_dir: proxy.state_dir.clone(),
+        frames: match &control {
+            Some(control) => Some(control.token.node.clone()),
+            None => proxy.frames.clone(),
+        },
         control,
         human: proxy.human,
     };

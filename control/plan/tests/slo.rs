@@ -1,5 +1,7 @@
 //! Facts about the SLO engine in virtual time: how soon it pages, when it does not, and how an alert ends.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
 mod traffic;
 
 use traffic::{Random, engine_with, sample};

@@ -208,6 +208,17 @@ impl Call {
         })
     }
 
+    /// What keeps the answer for its Idempotency-Key, to be written with the change.
+    pub(super) fn kept(&self, answer: &Answer) -> Result<Option<Write>, Problem> {
+        match (&self.key, answer) {
+            (Some(key), Answer::Json(document)) if !self.dry_run => {
+                self.api.idempotency.one_more();
+                key.write(document).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// Keeps the answer of a change that was committed elsewhere for its Idempotency-Key.
     pub(super) async fn keep(&mut self, answer: Answer) -> Result<Answer, Problem> {
         if let (Some(key), Answer::Json(document)) = (self.key.take(), &answer) {

@@ -79,6 +79,7 @@ pub(super) async fn create(call: Call) -> Result<Answer, Problem> {
         remove: asked.remove,
         note: asked.note,
         emergency: asked.emergency,
+        also: Vec::new(),
     };
     apply(call, change).await
 }

@@ -171,6 +171,7 @@ fn authorize(route: &Route, call: &Call) -> Result<(), Problem> {
     match route.scope {
         Scoped::Any | Scoped::Region | Scoped::Subject => Ok(()),
         Scoped::Everything => call.for_everything(),
+        Scoped::Tenant => call.for_tenant(call.param("tenant")),
         Scoped::Path => match call.param("path").split_once('/') {
             Some(("tenants", tenant)) => call.for_tenant(tenant),
             Some(("edge", region)) => call.for_region(region),
@@ -229,6 +230,7 @@ async fn read_body(route: &Route, headers: &HeaderMap, body: Body) -> Result<Byt
     let wanted = match route.body {
         BodyKind::None => None,
         BodyKind::Json(_) => Some("application/json"),
+        BodyKind::MergePatch => Some("application/merge-patch+json"),
         BodyKind::Bytes => Some("application/octet-stream"),
     };
     let limit = if wanted.is_some() { route.body_bytes_max } else { 0 };
@@ -258,14 +260,15 @@ async fn read_body(route: &Route, headers: &HeaderMap, body: Body) -> Result<Byt
 }
 
 fn known(call: &Call, route: &Route, parts: &Parts) -> Result<Option<Known>, Problem> {
-    let Some(key) = parts
-        .headers
-        .get("idempotency-key")
-        .filter(|_| route.verb == Verb::Post && !call.dry_run)
-    else {
+    let key = parts.headers.get("idempotency-key");
+    let Some(key) = key.filter(|_| route.verb == Verb::Post) else {
         return Ok(None);
     };
     let key = key.to_str().unwrap_or_default();
+    idempotency::check(key)?;
+    if call.dry_run {
+        return Ok(None);
+    }
     let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
     let request = [target.as_bytes(), &call.body];
     idempotency::look_up(&call.api, &call.who.id, key, &request, call.now_ms).map(Some)

@@ -91,6 +91,16 @@ impl Idempotency {
     }
 }
 
+/// Whether a text may be a key.
+pub(super) fn check(key: &str) -> Result<(), Problem> {
+    let printable = key.bytes().all(|byte| (0x21..=0x7e).contains(&byte));
+    if key.is_empty() || key.len() > KEY_BYTES_MAX || !printable {
+        let detail = format!("1 to {KEY_BYTES_MAX} printable ASCII characters without spaces");
+        return Err(Problem::parameter("Idempotency-Key", detail));
+    }
+    Ok(())
+}
+
 /// Looks a key up. `request` is everything that makes the request what it is.
 pub(super) fn look_up(
     api: &Arc<Api>,
@@ -99,11 +109,6 @@ pub(super) fn look_up(
     request: &[&[u8]],
     now_ms: u64,
 ) -> Result<Known, Problem> {
-    let printable = key.bytes().all(|byte| (0x21..=0x7e).contains(&byte));
-    if key.is_empty() || key.len() > KEY_BYTES_MAX || !printable {
-        let detail = format!("1 to {KEY_BYTES_MAX} printable ASCII characters without spaces");
-        return Err(Problem::parameter("Idempotency-Key", detail));
-    }
     let id = ObjectHash::of(format!("{token}\n{key}").as_bytes()).to_string();
     let parts: Vec<u8> = request
         .iter()
@@ -154,7 +159,7 @@ pub(super) fn look_up(
 
 impl Key {
     /// What is written with the change.
-    pub(super) fn write(self, answer: &Document) -> Result<Write, Problem> {
+    pub(super) fn write(&self, answer: &Document) -> Result<Write, Problem> {
         let kept = Kept {
             request: self.request,
             status: answer.status,
@@ -165,7 +170,7 @@ impl Key {
             serde_json::to_vec(&kept).map_err(|error| Problem::new(Code::ServerFault, error.to_string()))?;
         Ok(Write::Put {
             kind: Kind::Idempotency,
-            id: self.id,
+            id: self.id.clone(),
             body,
             if_match: IfMatch::Any,
         })

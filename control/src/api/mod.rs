@@ -23,6 +23,10 @@ mod rollouts;
 mod route;
 mod routes;
 mod schema;
+mod tenants;
+#[cfg(test)]
+mod tests;
+mod tiers;
 mod tokens;
 mod versions;
 mod watch;
@@ -41,10 +45,6 @@ use crate::versions::Versions;
 pub use listener::{ApiAddress, ApiOptions, ApiServer};
 pub use openapi::document;
 
-/// Requests of a token in the long run: one in so many milliseconds.
-const REQUEST_INTERVAL_MS: u64 = 5;
-/// Requests of a token at once.
-const REQUEST_BURST: u64 = 400;
 /// Watchers at once.
 const WATCHERS_MAX: usize = 256;
 
@@ -62,6 +62,27 @@ pub struct ApiParts {
     pub pinned: Option<ObjectHash>,
 }
 
+/// How much is allowed.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Failed logins of an address at once; afterwards one in six seconds.
+    pub failed_logins: u64,
+    /// Requests of a token at once.
+    pub request_burst: u64,
+    /// Requests of a token in the long run: one in so many milliseconds.
+    pub request_interval_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            failed_logins: 10,
+            request_burst: 400,
+            request_interval_ms: 5,
+        }
+    }
+}
+
 /// The API.
 pub struct Api {
     parts: ApiParts,
@@ -72,14 +93,22 @@ pub struct Api {
 }
 
 impl Api {
-    /// Over its parts.
+    /// Over its parts, with the usual limits.
     ///
     /// # Errors
     /// When the store fails.
     pub fn new(parts: ApiParts) -> Result<Arc<Self>, StoreError> {
+        Self::with_limits(parts, Limits::default())
+    }
+
+    /// Over its parts.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn with_limits(parts: ApiParts, limits: Limits) -> Result<Arc<Self>, StoreError> {
         Ok(Arc::new(Self {
-            tokens: Tokens::new(Arc::clone(&parts.store)),
-            requests: Throttle::new(REQUEST_INTERVAL_MS, REQUEST_BURST),
+            tokens: Tokens::new(Arc::clone(&parts.store), limits.failed_logins),
+            requests: Throttle::new(limits.request_interval_ms, limits.request_burst),
             watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
             idempotency: idempotency::Idempotency::new(&*parts.store)?,
             parts,
@@ -92,11 +121,12 @@ impl Api {
         &self.tokens
     }
 
-    /// Forgets answers that are older than a day. Call it now and then.
+    /// Forgets answers that are older than a day, and tenants whose grace is over. Call it now and then.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn prune(&self, now_ms: u64) -> Result<(), StoreError> {
+        tenants::purge(&self.parts, now_ms).await?;
         self.idempotency.prune(&*self.parts.store, now_ms).await
     }
 }

@@ -67,6 +67,7 @@ fn operation(route: &Route, problem: &Value, schemas: &mut Schemas) -> Value {
     let content = match route.body {
         BodyKind::None => None,
         BodyKind::Json(of) => Some(json!({"application/json": {"schema": of(schemas)}})),
+        BodyKind::MergePatch => Some(json!({"application/merge-patch+json": {"schema": {"type": "object"}}})),
         BodyKind::Bytes => Some(json!({"application/json": {"schema": {"type": "object"}},
             "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}})),
     };

@@ -22,6 +22,7 @@ pub(super) type Handling = Pin<Box<dyn Future<Output = Result<Answer, Problem>> 
 pub(super) enum Verb {
     Delete,
     Get,
+    Patch,
     Post,
     Put,
 }
@@ -31,6 +32,7 @@ impl Verb {
         match self {
             Self::Delete => "delete",
             Self::Get => "get",
+            Self::Patch => "patch",
             Self::Post => "post",
             Self::Put => "put",
         }
@@ -40,6 +42,7 @@ impl Verb {
         match self {
             Self::Delete => MethodFilter::DELETE,
             Self::Get => MethodFilter::GET,
+            Self::Patch => MethodFilter::PATCH,
             Self::Post => MethodFilter::POST,
             Self::Put => MethodFilter::PUT,
         }
@@ -59,6 +62,8 @@ pub(super) enum Scoped {
     Region,
     /// The subject that is asked for: the endpoint asks.
     Subject,
+    /// The tenant in the path.
+    Tenant,
 }
 
 /// What a parameter of the query may be.
@@ -84,6 +89,8 @@ pub(super) struct Param {
 pub(super) enum BodyKind {
     Bytes,
     Json(Of),
+    /// RFC 7396.
+    MergePatch,
     None,
 }
 
@@ -160,6 +167,11 @@ impl Route {
 
     pub(super) const fn bytes(mut self) -> Self {
         self.body = BodyKind::Bytes;
+        self
+    }
+
+    pub(super) const fn merges(mut self) -> Self {
+        self.body = BodyKind::MergePatch;
         self
     }
 

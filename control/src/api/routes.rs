@@ -7,13 +7,17 @@ use super::page::{AFTER, AFTER_NUMBER, PAGE_SIZE};
 use super::proxies::{CreatedProxy, NewProxy, Proxy, Region};
 use super::route::{Param, ParamKind, Route, Scoped, Verb};
 use super::schema::{any, of, page_of};
+use super::tenants::{Migration, NewTenant, Tenant};
+use super::tiers::{NewTier, Tier};
 use super::tokens::{CreatedToken, NewToken, Token};
 use super::versions::{PathChange, Rollback, Version};
-use super::{config, config_change, events, proxies, rollouts, tokens, versions, watch};
+use super::{config, config_change, events, proxies, rollouts, tenants, tiers, tokens, versions, watch};
 use crate::auth::Role;
 
 /// Bytes of a change of the configuration.
 const CHANGE_BYTES_MAX: usize = 128 << 20;
+/// Bytes of a tenant.
+const TENANT_BYTES_MAX: usize = 4 << 20;
 
 const PREFIX: Param = Param {
     name: "prefix",
@@ -198,6 +202,155 @@ pub(super) static ROUTES: &[Route] = &[
     })
     .allow(Role::Operate, Scoped::Everything)
     .about("Stop the rollout that is under way; regions stay where they are."),
+    Route::new(
+        Verb::Get,
+        "/v1/tenants",
+        "tenant.list",
+        page_of::<Tenant>,
+        |call| Box::pin(tenants::list(call)),
+    )
+    .allow(Role::Read, Scoped::Any)
+    .query(&[PAGE_SIZE, AFTER])
+    .about("Tenants of the token."),
+    Route::new(Verb::Post, "/v1/tenants", "tenant.create", of::<Tenant>, |call| {
+        Box::pin(tenants::create(call))
+    })
+    .allow(Role::Operate, Scoped::Subject)
+    .body(of::<NewTenant>)
+    .large(TENANT_BYTES_MAX)
+    .creates()
+    .about("Make a tenant; it is pending until it is activated."),
+    Route::new(
+        Verb::Get,
+        "/v1/tenants/{tenant}",
+        "tenant.get",
+        of::<Tenant>,
+        |call| Box::pin(tenants::get(call)),
+    )
+    .allow(Role::Read, Scoped::Tenant)
+    .about("A tenant. The ETag is its own."),
+    Route::new(
+        Verb::Put,
+        "/v1/tenants/{tenant}",
+        "tenant.put",
+        of::<Tenant>,
+        |call| Box::pin(tenants::put(call)),
+    )
+    .allow(Role::Operate, Scoped::Tenant)
+    .body(of::<NewTenant>)
+    .large(TENANT_BYTES_MAX)
+    .matched()
+    .about("Write a tenant anew; what it is in its life stays."),
+    Route::new(
+        Verb::Patch,
+        "/v1/tenants/{tenant}",
+        "tenant.patch",
+        of::<Tenant>,
+        |call| Box::pin(tenants::patch(call)),
+    )
+    .allow(Role::Operate, Scoped::Tenant)
+    .merges()
+    .large(TENANT_BYTES_MAX)
+    .matched()
+    .about("Change parts of a tenant (RFC 7396): its tier, its overrides of it."),
+    Route::new(
+        Verb::Post,
+        "/v1/tenants/{tenant}/delete",
+        "tenant.delete",
+        of::<Tenant>,
+        |call| Box::pin(tenants::delete(call)),
+    )
+    .allow(Role::Operate, Scoped::Tenant)
+    .query(&[tenants::GRACE])
+    .matched()
+    .about("A tenant is gone for its clients, and can be restored until its grace is over."),
+    Route::new(
+        Verb::Post,
+        "/v1/tenants/{tenant}/activate",
+        "tenant.activate",
+        of::<Tenant>,
+        |call| Box::pin(tenants::activate(call)),
+    )
+    .allow(Role::Operate, Scoped::Tenant)
+    .matched()
+    .about("A pending tenant, or one that has moved, is served."),
+    Route::new(
+        Verb::Post,
+        "/v1/tenants/{tenant}/suspend",
+        "tenant.suspend",
+        of::<Tenant>,
+        |call| Box::pin(tenants::suspend(call)),
+    )
+    .allow(Role::Operate, Scoped::Tenant)
+    .matched()
+    .about("A tenant is stopped."),
+    Route::new(
+        Verb::Post,
+        "/v1/tenants/{tenant}/resume",
+        "tenant.resume",
+        of::<Tenant>,
+        |call| Box::pin(tenants::resume(call)),
+    )
+    .allow(Role::Operate, Scoped::Tenant)
+    .matched()
+    .about("A suspended tenant is served again."),
+    Route::new(
+        Verb::Post,
+        "/v1/tenants/{tenant}/restore",
+        "tenant.restore",
+        of::<Tenant>,
+        |call| Box::pin(tenants::restore(call)),
+    )
+    .allow(Role::Operate, Scoped::Tenant)
+    .matched()
+    .about("A deleted tenant is again what it was."),
+    Route::new(
+        Verb::Post,
+        "/v1/tenants/{tenant}/migrate",
+        "tenant.migrate",
+        of::<Tenant>,
+        |call| Box::pin(tenants::migrate(call)),
+    )
+    .allow(Role::Operate, Scoped::Tenant)
+    .body(of::<Migration>)
+    .matched()
+    .about("A tenant moves to another region; activate it when it has."),
+    Route::new(
+        Verb::Get,
+        "/v1/tenants/{tenant}/export",
+        "tenant.export",
+        any,
+        |call| Box::pin(tenants::export(call)),
+    )
+    .allow(Role::Read, Scoped::Tenant)
+    .about("All that is kept of a tenant: its documents and its events."),
+    Route::new(Verb::Get, "/v1/tiers", "tier.list", page_of::<Tier>, |call| {
+        Box::pin(tiers::list(call))
+    })
+    .allow(Role::Read, Scoped::Any)
+    .query(&[PAGE_SIZE, AFTER])
+    .about("Tiers of the newest version."),
+    Route::new(
+        Verb::Post,
+        "/v1/tiers/standard",
+        "tier.standard",
+        page_of::<Tier>,
+        |call| Box::pin(tiers::make_standard(call)),
+    )
+    .allow(Role::Admin, Scoped::Everything)
+    .about("Make Starter, Professional and Enterprise, those that are missing."),
+    Route::new(Verb::Get, "/v1/tiers/{id}", "tier.get", of::<Tier>, |call| {
+        Box::pin(tiers::get(call))
+    })
+    .allow(Role::Read, Scoped::Any)
+    .about("A tier."),
+    Route::new(Verb::Put, "/v1/tiers/{id}", "tier.put", any, |call| {
+        Box::pin(tiers::put(call))
+    })
+    .allow(Role::Admin, Scoped::Everything)
+    .body(of::<NewTier>)
+    .matched()
+    .about("Make or change a tier; its tenants have it with the version."),
     Route::new(Verb::Get, "/v1/tokens", "token.list", page_of::<Token>, |call| {
         Box::pin(tokens::list(call))
     })

@@ -12,6 +12,8 @@ use super::problem::{Code, Problem};
 use crate::auth::{Names, NewSecret, Role, Scope, TokenRecord};
 use crate::store::{Batch, IfMatch, Kind, Record};
 
+/// Latest time: what JavaScript's numbers hold exactly.
+const TIME_MAX_MS: u64 = 9_007_199_254_740_991;
 /// Names of a scope.
 const NAMES_MAX: usize = 1000;
 
@@ -138,7 +140,10 @@ pub(super) async fn create(mut call: Call) -> Result<Answer, Problem> {
         tenants: names("/tenants", new.tenants)?,
         regions: names("/regions", new.regions)?,
     };
-    if new.expires_ms.is_some_and(|expires_ms| expires_ms <= call.now_ms) {
+    if new
+        .expires_ms
+        .is_some_and(|expires_ms| expires_ms <= call.now_ms || expires_ms > TIME_MAX_MS)
+    {
         return Err(Problem::at(
             Code::Invalid,
             "/expires_ms",

@@ -20,8 +20,6 @@ const VERIFIED_MAX: usize = 4096;
 const VERIFYING_MAX: usize = 2;
 /// One failed login per address in this time, in the long run.
 const FAILED_INTERVAL_MS: u64 = 6_000;
-/// Failed logins at once.
-const FAILED_BURST: u64 = 10;
 /// The file of the first token.
 const BOOTSTRAP_FILE: &str = "admin.token";
 
@@ -75,14 +73,14 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// The tokens of a store.
+    /// The tokens of a store. An address may fail `failed_logins` times at once.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>) -> Self {
+    pub fn new(store: Arc<dyn Store>, failed_logins: u64) -> Self {
         Self {
             store,
             verified: Mutex::default(),
             verifying: Semaphore::new(VERIFYING_MAX),
-            failed: Throttle::new(FAILED_INTERVAL_MS, FAILED_BURST),
+            failed: Throttle::new(FAILED_INTERVAL_MS, failed_logins),
         }
     }
 
@@ -243,7 +241,7 @@ mod tests {
 
     async fn first(folder: &Path) -> (Arc<dyn Store>, Tokens, String) {
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&SqliteOptions::new(folder)).unwrap());
-        let tokens = Tokens::new(Arc::clone(&store));
+        let tokens = Tokens::new(Arc::clone(&store), 10);
         tokens.bootstrap(folder, 1).await.unwrap();
         let token = std::fs::read_to_string(folder.join(BOOTSTRAP_FILE)).unwrap();
         (store, tokens, format!("Bearer {}", token.trim()))
@@ -277,7 +275,7 @@ mod tests {
             tokens.verify(Some("Basic eA=="), "::1", 0).await,
             Err(AuthError::Missing)
         ));
-        for _ in 0..FAILED_BURST {
+        for _ in 0..10 {
             let wrong = tokens
                 .verify(Some("Bearer weir_0123456789abcdef_x"), "::1", 0)
                 .await;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use weir_schema::push::{Head, ObjectHash, Signed};
 
 use super::Content;
-use crate::store::StoreError;
+use crate::store::{StoreError, Write};
 
 /// Most paths that a change touches: a whole configuration of 100,000 tenants.
 pub(super) const PATHS_MAX: usize = 110_000;
@@ -45,6 +45,8 @@ pub struct Change {
     pub note: String,
     /// Does not wait for the full bake of its first stage.
     pub emergency: bool,
+    /// What is written in the same commit: records and events that belong to the change.
+    pub also: Vec<Write>,
 }
 
 /// What a change does, or would do.

@@ -46,6 +46,7 @@ struct Next {
     note: String,
     emergency: bool,
     rollback_to: Option<u64>,
+    also: Vec<Write>,
 }
 
 impl Versions {
@@ -215,6 +216,7 @@ impl Versions {
             note: change.note,
             emergency: change.emergency,
             rollback_to: None,
+            also: change.also,
         };
         self.publish(&mut keys, next, actor, dry_run, now_ms).await
     }
@@ -246,6 +248,7 @@ impl Versions {
             note: note.to_owned(),
             emergency,
             rollback_to: Some(to),
+            also: Vec::new(),
         };
         self.publish(&mut keys, next, actor, dry_run, now_ms).await
     }
@@ -277,6 +280,7 @@ impl Versions {
             .to_owned(),
             emergency: false,
             rollback_to: None,
+            also: Vec::new(),
         };
         let published = self.commit(&signers, &keys, next, actor, batch, now_ms).await;
         if published.is_err() {
@@ -457,6 +461,7 @@ impl Versions {
             detail: bounded(json!({"note": next.note, "index": manifest.index, "changed": record.changed,
                 "changed_count": record.changed_count, "emergency": next.emergency, "rollback_to": next.rollback_to})),
         });
+        batch.writes.extend(next.also);
         self.store.commit(batch).await?;
         self.objects.remember(next.objects);
         let published = Arc::new(Published {

@@ -1,6 +1,7 @@
 //! The proxy's own admin endpoint, on its own listener and runtime.
 
 mod explain;
+mod frames;
 mod waf;
 
 use std::sync::Arc;
@@ -78,6 +79,9 @@ fn router(process: Arc<Process>) -> Router {
         )
         .route("/control", get(control))
         .route("/explain", post(explained))
+        .route("/frames", get(frames::state))
+        .route("/frames/batch", get(frames::batch))
+        .route("/frames/ack", post(frames::ack))
         .route("/waf", get(waf::status).post(waf::change))
         .route("/drain", post(drain))
         .route("/upgrade", post(upgrade))

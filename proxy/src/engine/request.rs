@@ -13,6 +13,7 @@ use weir_schema::telemetry::record::Protocol;
 
 use crate::downstream::h2::{append, append_fields, well_formed};
 use crate::live::Shared;
+use crate::telemetry::frames::OpenConnection;
 
 /// Fields of a head, borrowed.
 pub(crate) type FieldList<'a> = SmallVec<[(&'a [u8], &'a [u8]); 24]>;
@@ -27,6 +28,7 @@ pub(crate) struct ConnectionInfo {
     pub(crate) local: SocketAddr,
     /// The connection is encrypted; the tenant whose certificate it got.
     pub(crate) tls: Option<TenantId>,
+    pub(crate) open: OpenConnection,
 }
 
 impl ConnectionInfo {

@@ -22,7 +22,7 @@ use super::{proxy_protocol, serve_h1, serve_h2};
 use crate::downstream::buffer;
 use crate::engine::request::ConnectionInfo;
 use crate::live::Shared;
-use crate::meter::Metered;
+use crate::meter::{self, Metered};
 
 /// What every HTTP/2 client sends first (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -212,7 +212,8 @@ async fn accept(socket: TcpListener, front: Arc<Front>, leave: Leave) {
         total.inc();
         open.inc();
         let (front, leave, open) = (Arc::clone(&front), leave.clone(), open.clone());
-        tokio::spawn(Metered::new(async move {
+        let frames = front.shared.frames.clone();
+        tokio::spawn(Metered::new(&frames, async move {
             let shared = Arc::clone(&front.shared);
             // Each step has its own box, freed when it is done: an idle connection holds what serving it needs and nothing
             // of its handshake. As one future it was 16.7 KB (2026-11).
@@ -354,7 +355,11 @@ impl Front {
     }
 
     fn info(&self, peer: SocketAddr, local: SocketAddr, tls: Option<TenantId>) -> ConnectionInfo {
+        let live = self.shared.live.load();
+        let tenant = tls.as_ref().and_then(|tenant| live.tenants.get(tenant));
+        let account = tenant.map(|tenant| tenant.accounts.tenant());
         ConnectionInfo {
+            open: self.shared.frames.connection(account),
             shared: Arc::clone(&self.shared),
             listener: self.listener.id.clone(),
             peer,
@@ -414,6 +419,8 @@ impl Front {
             let _ = start.io.shutdown().await;
             return None;
         };
+        let tenant = live.tenants.get(&certificates.tenant);
+        meter::works_for(tenant.map(|tenant| tenant.accounts.tenant()));
         let config = certificates
             .config(tls, self.listener.h1, self.listener.h2)
             .ok()?;

@@ -168,6 +168,7 @@ impl<S: Transport> Front<S> {
         stopped: &mut (impl Future<Output = ()> + Unpin),
         cx: &mut Context<'_>,
     ) -> Poll<Event> {
+        self.info.open.works();
         let mut accepted = self.connection.poll_accept(cx);
         if accepted.is_pending() {
             // The round is over: what it wrote leaves. The `h2` crate flushes behind every piece of a body.
@@ -197,7 +198,8 @@ impl<S: Transport> Front<S> {
     fn begin(&self, request: http::Request<RecvStream>, respond: SendResponse<Bytes>) {
         let guard = OpenStream::enter(&self.open);
         let (info, ledger) = (Arc::clone(&self.info), Arc::clone(&self.ledger));
-        tokio::spawn(Metered::new(async move {
+        let frames = &self.info.shared.frames;
+        tokio::spawn(Metered::new(frames, async move {
             exchange(request, respond, &info, ledger).await;
             drop(guard);
         }));

@@ -3,6 +3,7 @@
 
 pub(crate) mod access_log;
 pub(crate) mod audit;
+pub(crate) mod frames;
 mod line_writer;
 pub(crate) mod registry;
 pub(crate) mod unread;
@@ -239,6 +240,8 @@ impl<'a> Tally<'a> {
             rules: &self.rules,
             score: self.score,
         };
+        let account = tenant.map(|tenant| tenant.accounts.route(self.route));
+        shared.frames.observe(account, &record, now);
         tenant
             .map_or(&shared.metrics.unknown_tenant, |tenant| &tenant.metrics)
             .observe(&record);
@@ -266,6 +269,7 @@ impl<'a> Tally<'a> {
 impl Observer<Arc<TenantLive>> for Tally<'_> {
     fn resolved(&mut self, tenant: &Arc<TenantLive>) {
         self.tenant = Some(Arc::clone(tenant));
+        self.info.open.serves(tenant.accounts.tenant());
     }
 
     fn located(&mut self, client: IpAddr, place: &Place) {
@@ -296,11 +300,14 @@ impl Observer<Arc<TenantLive>> for Tally<'_> {
     fn screened(&mut self) {
         if let Some(since) = self.screening_since.take() {
             let spent = clock::now().saturating_duration_since(since).as_nanos();
-            self.waf_ns += u64::try_from(spent).unwrap_or(u64::MAX);
+            let spent_ns = u64::try_from(spent).unwrap_or(u64::MAX);
+            self.waf_ns += spent_ns;
+            crate::meter::screened(spent_ns);
         }
     }
 
-    fn routed(&mut self, _tenant: &Arc<TenantLive>, at: usize, _route: &Route) {
+    fn routed(&mut self, tenant: &Arc<TenantLive>, at: usize, _route: &Route) {
         self.route = Some(at);
+        crate::meter::works_for(Some(tenant.accounts.route(self.route)));
     }
 }

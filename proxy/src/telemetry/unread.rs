@@ -29,7 +29,7 @@ impl Unread<'_> {
     /// Counts it, and writes its line. The client is the peer: which hops are trusted is asked of heads that are understood.
     pub(crate) fn record(&self, info: &ConnectionInfo) {
         let shared = &info.shared;
-        shared.metrics.unread(self.refusal.code);
+        shared.unread(self.refusal.code);
         let live = shared.live.load();
         let Some(log) = &live.access_log else { return };
         let (request, protocol) = match self.sent {

@@ -373,6 +373,7 @@ pub fn compile_with(
             .filter(|d| d.severity == Severity::Error)
             .collect());
     }
+    files.pause();
     let plan = fold(&program, &Surroundings::default()).settle(&program);
     let rules = RuleSet {
         settings: program.settings.clone(),

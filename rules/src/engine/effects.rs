@@ -13,6 +13,9 @@ use crate::variables::Var;
 /// Longest value or expanded text kept in a log record, in bytes.
 const LOG_VALUE_MAX: usize = 256;
 const LOG_TEXT_MAX: usize = 2048;
+/// Room for most expanded texts, and for the matches of a request that has any.
+const LOG_TEXT_USUAL: usize = 160;
+const MATCHES_USUAL: usize = 16;
 /// Most hits of one match beside the last.
 const HITS_OF_RULE_MAX: usize = 16;
 
@@ -20,6 +23,12 @@ impl Transaction {
     /// Expands a text; what is not set is empty.
     pub(super) fn expand(&mut self, rules: View<'_>, text: &Macro) -> Vec<u8> {
         let mut out = Vec::with_capacity(64);
+        self.expand_onto(rules, text, &mut out);
+        out
+    }
+
+    /// Appends the expansion of a text.
+    pub(super) fn expand_onto(&mut self, rules: View<'_>, text: &Macro, out: &mut Vec<u8>) {
         for part in &text.parts {
             match part {
                 Part::Literal(literal) => out.extend_from_slice(literal),
@@ -33,7 +42,7 @@ impl Transaction {
                 }
                 Part::Value(Var::MatchedVarName, _) => {
                     if let Some(item) = self.matched {
-                        out.extend(self.full_name(rules, &item));
+                        self.full_name_onto(rules, &item, out);
                     }
                 }
                 Part::Value(var, key) => {
@@ -43,7 +52,6 @@ impl Transaction {
                 }
             }
         }
-        out
     }
 
     fn lookup(&mut self, var: Var, key: Option<&[u8]>) -> Option<Id> {
@@ -119,25 +127,35 @@ impl Transaction {
     }
 
     fn set(&mut self, rules: View<'_>, name: &Macro, slot: Option<u16>, may_be_slot: bool, change: &Change) {
-        let mut made = Vec::new();
+        let mut made = std::mem::take(&mut self.buffers.name);
+        made.clear();
         let mut slot = slot;
         if slot.is_none() {
-            made = self.expand(rules, name);
+            self.expand_onto(rules, name, &mut made);
             made.make_ascii_lowercase();
             if may_be_slot {
                 slot = rules.set.tx_slot(&made);
             }
         }
-        if slot.is_some_and(|slot| rules.set.pinned.contains(usize::from(slot))) {
-            return;
+        if slot.is_none_or(|slot| !rules.set.pinned.contains(usize::from(slot))) {
+            self.change(rules, &made, slot, change);
         }
+        self.buffers.name = made;
+    }
+
+    /// Changes the TX variable of a slot, or of this name.
+    fn change(&mut self, rules: View<'_>, made: &[u8], slot: Option<u16>, change: &Change) {
         let value = match change {
             Change::Unset => None,
             Change::Set(text) => Some(match text.constant() {
                 Some(text) => self.store.add(text),
                 None => {
-                    let text = self.expand(rules, text);
-                    self.store.add(&text)
+                    let mut expanded = std::mem::take(&mut self.buffers.text);
+                    expanded.clear();
+                    self.expand_onto(rules, text, &mut expanded);
+                    let id = self.store.add(&expanded);
+                    self.buffers.text = expanded;
+                    id
                 }
             }),
             Change::Add(text) | Change::Subtract(text) => {
@@ -148,7 +166,7 @@ impl Transaction {
                 };
                 let now = match slot {
                     Some(slot) => self.store.tx_slot(slot),
-                    None => self.store.tx_other_named(&made),
+                    None => self.store.tx_other_named(made),
                 };
                 let now = now.map_or(0, |id| integer(self.store.get(id)));
                 let sum = if matches!(change, Change::Add(_)) {
@@ -161,7 +179,7 @@ impl Transaction {
         };
         match slot {
             Some(slot) => self.store.tx_set_slot(slot, value),
-            None => self.store.tx_other_set(&made, value),
+            None => self.store.tx_other_set(made, value),
         }
     }
 
@@ -173,8 +191,15 @@ impl Transaction {
 
     pub(super) fn record(&mut self, rules: View<'_>, rule: &Rule) {
         let mut text = |text: &Option<Macro>| {
-            let bytes = text.as_ref().map(|t| self.expand(rules, t)).unwrap_or_default();
-            readable(bytes, LOG_TEXT_MAX)
+            let bytes = text.as_ref().map(|t| match t.constant() {
+                Some(text) => text.to_vec(),
+                None => {
+                    let mut out = Vec::with_capacity(LOG_TEXT_USUAL);
+                    self.expand_onto(rules, t, &mut out);
+                    out
+                }
+            });
+            readable(bytes.unwrap_or_default(), LOG_TEXT_MAX)
         };
         let (message, data) = (text(&rule.message), text(&rule.data));
         // A rule without targets matches always: what another rule matched is not its own.
@@ -206,6 +231,9 @@ impl Transaction {
             logged: rule.log,
             audited: rule.audit,
         };
+        if self.matches.is_empty() {
+            self.matches.reserve(MATCHES_USUAL);
+        }
         self.matches.push(record);
     }
 
@@ -215,7 +243,7 @@ impl Transaction {
         let mut dropped = 0;
         let mut from_request = !is_made_by_rules(last.var);
         let known = |others: &[Hit], name: &str| others.iter().any(|hit| hit.variable == name);
-        for item in &self.hits {
+        for item in &self.buffers.hits {
             let is_last = item.var == last.var && item.name == last.name;
             let quoted = matches!(item.var, Var::MatchedVars | Var::MatchedVarsNames);
             if (is_last || is_made_by_rules(item.var)) && !quoted {

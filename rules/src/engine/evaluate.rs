@@ -1,13 +1,12 @@
 //! The rules of one phase, in file order.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::items::{Item, selects};
+use super::items::{Item, Sieve, selects};
 use super::store::Id;
 use super::{Decision, Transaction, Verdict, View};
 use crate::bits::Bits;
-use crate::compile::{BASE, Disruptive, EngineMode, Link, Macro, Rule, Step, Target};
+use crate::compile::{BASE, Disruptive, EngineMode, Link, PhaseTable, Rule, Step, Target};
 use crate::operators::{Captures, Operator};
 
 impl Transaction {
@@ -54,16 +53,32 @@ impl Transaction {
         let Some(table) = rules.program.phases.get(phase) else {
             return Ok(());
         };
-        let is_base = rules.which == BASE;
-        let active = if self.plain {
-            Bits::all(table.steps.len())
+        let mut active = std::mem::take(&mut self.buffers.active);
+        self.present = if self.plain { !0 } else { self.store.present() };
+        if self.plain {
+            active = Bits::all(table.steps.len());
         } else {
-            for (slot, value) in rules.set.plan.writes(phase).iter().filter(|_| is_base) {
+            let writes = rules.set.plan.writes(phase).iter();
+            for (slot, value) in writes.filter(|_| rules.which == BASE) {
                 let id = value.as_ref().map(|value| self.store.add(value));
                 self.store.tx_set_slot(*slot, id);
             }
-            self.active(rules, table, phase)
-        };
+            self.active(rules, table, phase, &mut active);
+        }
+        let end = self.active_steps(rules, table, phase, &active);
+        self.buffers.active = active;
+        end
+    }
+
+    /// Runs those of a phase's rules that are in a set of its steps.
+    fn active_steps(
+        &mut self,
+        rules: View<'_>,
+        table: &PhaseTable,
+        phase: usize,
+        active: &Bits,
+    ) -> Result<(), Verdict> {
+        let is_base = rules.which == BASE;
         let mut at = 0;
         if self.store.budget == 0 {
             self.exceeded = true;
@@ -176,10 +191,14 @@ impl Transaction {
             }
             return true;
         }
-        let mut items = std::mem::take(&mut self.items);
+        let mut items = std::mem::take(&mut self.buffers.items);
         items.clear();
+        let sieve = self.sieve(rules, link);
         for target in &link.targets {
-            self.collect(rules, target, &mut items);
+            if Self::is_absent(target, self.present) {
+                continue;
+            }
+            self.collect_for(rules, target, sieve.as_ref(), &mut items);
         }
         let fixed = if rules.which == BASE {
             rules.set.excluded.as_slice()
@@ -197,33 +216,46 @@ impl Transaction {
             });
         }
         let matched = !items.is_empty() && self.judge_all(rules, link, &items);
-        self.items = items;
+        self.buffers.items = items;
         matched
+    }
+
+    /// What the values of a link pass through, where its operator is filtered.
+    fn sieve(&self, rules: View<'_>, link: &Link) -> Option<Sieve> {
+        let (which, operator) = link.filter.filter(|_| !self.plain && !link.negated)?;
+        let chain = rules.program.chains.get(usize::from(link.chain))?.mask;
+        Some(Sieve {
+            which,
+            operator,
+            chain,
+        })
     }
 
     fn judge_all(&mut self, rules: View<'_>, link: &Link, items: &[Item]) -> bool {
+        let mut expanded = std::mem::take(&mut self.buffers.argument);
         let argument = match &link.operator {
-            Operator::Number(_, text) | Operator::Text(_, text) => self.argument(rules, text),
-            _ => Cow::Borrowed(b"".as_slice()),
+            Operator::Number(_, text) | Operator::Text(_, text) => match text.constant() {
+                Some(text) => text,
+                None => {
+                    expanded.clear();
+                    self.expand_onto(rules, text, &mut expanded);
+                    expanded.as_slice()
+                }
+            },
+            _ => b"",
         };
-        let mut hits = std::mem::take(&mut self.new_hits);
+        let mut hits = std::mem::take(&mut self.buffers.new_hits);
         hits.clear();
         for item in items {
-            self.judge(rules, link, item, &argument, &mut hits);
+            self.judge(rules, link, item, argument, &mut hits);
         }
+        self.buffers.argument = expanded;
         let matched = !hits.is_empty();
         if matched {
-            std::mem::swap(&mut self.hits, &mut hits);
+            std::mem::swap(&mut self.buffers.hits, &mut hits);
         }
-        self.new_hits = hits;
+        self.buffers.new_hits = hits;
         matched
-    }
-
-    fn argument<'a>(&mut self, rules: View<'_>, text: &'a Macro) -> Cow<'a, [u8]> {
-        match text.constant() {
-            Some(text) => Cow::Borrowed(text),
-            None => Cow::Owned(self.expand(rules, text)),
-        }
     }
 
     fn judge(&mut self, rules: View<'_>, link: &Link, item: &Item, argument: &[u8], hits: &mut Vec<Item>) {
@@ -309,7 +341,7 @@ impl Transaction {
         if !self.store.has_bytes_for(filter, value, bit) {
             return false;
         }
-        if self.store.is_long(value) && !self.store.has_mask(which, value) {
+        if !self.store.recurs(value) {
             return true;
         }
         let mask = self.store.mask(filter, which, value);

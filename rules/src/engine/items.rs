@@ -3,7 +3,7 @@
 use super::store::{Entry, Id, Store};
 use super::{Transaction, View};
 use crate::compile::{Selector, Target};
-use crate::variables::{COLLECTIONS, RULE_FIELDS, Var};
+use crate::variables::{RULE_FIELDS, STORED, Var};
 
 /// What stands behind the colon of a value's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,7 @@ impl Item {
 }
 
 /// The stored variables behind one, and whether their names are the values.
+#[inline]
 pub(crate) fn stored(var: Var) -> (&'static [Var], bool) {
     const ARGS: &[Var] = &[Var::ArgsGet, Var::ArgsPost];
     match var {
@@ -68,11 +69,74 @@ pub(crate) fn selects(selector: &Selector, name: &[u8]) -> bool {
 /// Calls `found` for every entry that a target selects from stored collections.
 pub(super) fn each_entry(store: &Store, target: &Target, mut found: impl FnMut(Entry, bool)) {
     let (sources, names) = stored(target.var);
+    let all = matches!(target.selector, Selector::All);
     for source in sources {
         for entry in store.list(*source) {
-            if selects(&target.selector, store.get(entry.name)) {
+            if all || selects(&target.selector, store.get(entry.name)) {
                 found(*entry, names);
             }
+        }
+    }
+}
+
+/// The operator that values are collected for, so that those which it is known not to match are left out.
+///
+/// Safety argument. A value on which an operator does not match has no effect at all unless the operator is negated, and
+/// for those there is no sieve. A value is left out only where the chain before the operator does not change it and the
+/// mask of the value says that the operator cannot match: what `Transaction::test` would find.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sieve {
+    /// The filter that knows the operator.
+    pub(super) which: usize,
+    pub(super) operator: usize,
+    /// The rows of the chain before it, as bits.
+    pub(super) chain: u64,
+}
+
+impl Sieve {
+    /// What stands for no operator: every value passes.
+    fn passes(sieve: Option<&Self>, store: &Store, value: Id) -> bool {
+        sieve.is_none_or(|own| !store.is_refused(value, own.chain, own.which, own.operator))
+    }
+}
+
+/// A regex selector whose pattern is a plain text: names are compared without the regex engine.
+///
+/// Safety argument. Only patterns of letters, digits, `_` and `-` are taken, behind `^` or not, and before `.*` or not,
+/// which takes whatever is left. Such a pattern matches the names that begin with the text, or that hold it. The names
+/// and the text are compared without regard to ASCII case, as selectors are.
+enum PlainPattern<'a> {
+    Begins(&'a [u8]),
+    Holds(&'a [u8]),
+}
+
+impl<'a> PlainPattern<'a> {
+    fn of(selector: &'a Selector) -> Option<Self> {
+        let Selector::Regex(_, text) = selector else {
+            return None;
+        };
+        let text = text.as_bytes();
+        let (begins, text) = match text.strip_prefix(b"^") {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let text = text.strip_suffix(b".*").unwrap_or(text);
+        let is_plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+        if text.is_empty() || !text.iter().all(is_plain) {
+            return None;
+        }
+        Some(if begins {
+            Self::Begins(text)
+        } else {
+            Self::Holds(text)
+        })
+    }
+
+    fn selects(&self, name: &[u8]) -> bool {
+        let has = |part: Option<&[u8]>, text: &[u8]| part.is_some_and(|p| p.eq_ignore_ascii_case(text));
+        match self {
+            Self::Begins(text) => has(name.get(..text.len()), text),
+            Self::Holds(text) => name.windows(text.len()).any(|part| has(Some(part), text)),
         }
     }
 }
@@ -89,18 +153,45 @@ impl Transaction {
 
     /// `ARGS:name`, as `MATCHED_VAR_NAME` has it.
     pub(super) fn full_name(&self, rules: View<'_>, item: &Item) -> Vec<u8> {
-        let mut name = item.var.name().as_bytes().to_vec();
-        if !matches!(item.name, Name::None) {
-            name.push(b':');
-            name.extend_from_slice(self.name_of(rules, item.name));
-        }
+        let mut name = Vec::with_capacity(48);
+        self.full_name_onto(rules, item, &mut name);
         name
+    }
+
+    /// Appends the full name.
+    pub(super) fn full_name_onto(&self, rules: View<'_>, item: &Item, out: &mut Vec<u8>) {
+        out.extend_from_slice(item.var.name().as_bytes());
+        if !matches!(item.name, Name::None) {
+            out.push(b':');
+            out.extend_from_slice(self.name_of(rules, item.name));
+        }
+    }
+
+    /// Whether a target stands for lists that have no entry. `present` is what `Store::present` says: no rule adds to lists
+    /// or empties them, so it is so for the whole phase.
+    #[inline]
+    pub(super) fn is_absent(target: &Target, present: u64) -> bool {
+        let lists = stored(target.var).0;
+        let is_empty = |list: &Var| present >> (*list as u64) & 1 == 0;
+        !target.count && !lists.is_empty() && lists.iter().all(is_empty)
     }
 
     /// Adds the values of a target to `items`, or their count.
     pub(super) fn collect(&mut self, rules: View<'_>, target: &Target, items: &mut Vec<Item>) {
+        self.collect_for(rules, target, None, items);
+    }
+
+    /// The same, without values that the sieve's operator cannot match.
+    pub(super) fn collect_for(
+        &mut self,
+        rules: View<'_>,
+        target: &Target,
+        sieve: Option<&Sieve>,
+        items: &mut Vec<Item>,
+    ) {
         let before = items.len();
-        self.values(rules, target, items);
+        // A count is that of all values.
+        self.values(rules, target, sieve.filter(|_| !target.count), items);
         if target.count {
             let count = items.len() - before;
             items.truncate(before);
@@ -109,8 +200,17 @@ impl Transaction {
         }
     }
 
-    fn values(&mut self, rules: View<'_>, target: &Target, items: &mut Vec<Item>) {
+    fn values(&mut self, rules: View<'_>, target: &Target, sieve: Option<&Sieve>, items: &mut Vec<Item>) {
         let var = target.var;
+        if !stored(var).0.is_empty() {
+            return each_entry(&self.store, target, |entry, names| {
+                let value = if names { entry.name } else { entry.value };
+                if Sieve::passes(sieve, &self.store, value) {
+                    let name = Name::Value(entry.name);
+                    items.push(Item { var, name, value });
+                }
+            });
+        }
         match var {
             Var::ArgsCombinedSize => {
                 let store = &mut self.store;
@@ -133,18 +233,12 @@ impl Transaction {
             Var::MatchedVars | Var::MatchedVarsNames => self.matched_values(rules, target, items),
             Var::Tx => self.tx_values(target, items),
             Var::Rule => self.rule_values(rules, target, items),
-            _ if var.persistent().is_some() => self.remembered_values(target, items),
-            _ if (var as usize) < COLLECTIONS || !stored(var).0.is_empty() => {
-                each_entry(&self.store, target, |entry, names| {
-                    items.push(Item {
-                        var,
-                        name: Name::Value(entry.name),
-                        value: if names { entry.name } else { entry.value },
-                    });
-                });
+            _ if (var as usize) >= STORED && var.persistent().is_some() => {
+                self.remembered_values(target, items)
             }
             _ => {
-                if let Some(value) = self.scalar(var) {
+                let value = self.scalar(var);
+                if let Some(value) = value.filter(|value| Sieve::passes(sieve, &self.store, *value)) {
                     items.push(Item::scalar(var, value));
                 }
             }
@@ -152,7 +246,7 @@ impl Transaction {
     }
 
     fn matched_values(&mut self, rules: View<'_>, target: &Target, items: &mut Vec<Item>) {
-        for hit in self.hits.clone() {
+        for hit in self.buffers.hits.clone() {
             let name = self.full_name(rules, &hit);
             if selects(&target.selector, &name) {
                 let name = self.store.add(&name);
@@ -181,11 +275,14 @@ impl Transaction {
             .iter()
             .filter_map(|slot| Some((*slot, self.store.tx_slot(*slot)?)));
         items.extend(set.map(|(slot, value)| item(slot, value)));
-        let others = self
-            .store
-            .tx_other
-            .iter()
-            .filter(|e| selects(&target.selector, self.store.get(e.name)));
+        let plain = PlainPattern::of(&target.selector);
+        let others = self.store.tx_other.iter().filter(|e| {
+            let name = self.store.get(e.name);
+            match &plain {
+                Some(plain) => plain.selects(name),
+                None => selects(&target.selector, name),
+            }
+        });
         items.extend(others.map(|e| Item {
             var: Var::Tx,
             name: Name::Value(e.name),

@@ -235,6 +235,47 @@ pub(crate) struct View<'a> {
     which: usize,
 }
 
+/// Lists and texts whose room is used again and again, also by the next transactions.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers {
+    /// What the last matching link found.
+    hits: Vec<Item>,
+    new_hits: Vec<Item>,
+    items: Vec<Item>,
+    ids: Vec<Id>,
+    triggers: Vec<u64>,
+    /// Steps to look at, and operators that may match.
+    active: Bits,
+    found: Bits,
+    /// A name, a value and an argument while they are expanded.
+    name: Vec<u8>,
+    text: Vec<u8>,
+    argument: Vec<u8>,
+}
+
+impl Buffers {
+    /// Most elements of a list, or bytes of a text, that are kept room for.
+    const KEPT_MAX: usize = 4096;
+
+    /// Empties what the next transaction would take for its own, and gives back the room that few need.
+    fn tidy(&mut self) {
+        self.hits.clear();
+        for list in [&mut self.hits, &mut self.new_hits, &mut self.items] {
+            if list.capacity() > Self::KEPT_MAX {
+                *list = Vec::new();
+            }
+        }
+        for text in [&mut self.name, &mut self.text, &mut self.argument] {
+            if text.capacity() > Self::KEPT_MAX {
+                *text = Vec::new();
+            }
+        }
+        if self.ids.capacity() > Self::KEPT_MAX {
+            (self.ids, self.triggers) = Default::default();
+        }
+    }
+}
+
 /// One request and its response on their way through the rules.
 pub struct Transaction {
     pub(crate) rules: Arc<RuleSet>,
@@ -249,16 +290,13 @@ pub struct Transaction {
     collections: Option<Arc<Collections>>,
     /// The keys of the records that were opened.
     opened: [Option<Arc<[u8]>>; PERSISTENT.len()],
-    /// The value that matched last, and all that the last matching link found.
+    /// The value that matched last.
     matched: Option<Item>,
     /// What the head of the running chain matched last.
     head_matched: Option<Item>,
-    hits: Vec<Item>,
-    // Buffers that are used again and again.
-    new_hits: Vec<Item>,
-    items: Vec<Item>,
-    ids: Vec<Id>,
-    triggers: Vec<u64>,
+    buffers: Buffers,
+    /// The stored variables that have a value, as bits, when the running phase began.
+    present: u64,
     pub(crate) mode: EngineMode,
     pub(crate) matches: Vec<RuleMatch>,
     pub(crate) exceeded: bool,
@@ -355,6 +393,8 @@ impl Transaction {
 
 impl Drop for Transaction {
     fn drop(&mut self) {
+        self.buffers.tidy();
+        self.store.buffers = std::mem::take(&mut self.buffers);
         std::mem::take(&mut self.store).give_back();
     }
 }

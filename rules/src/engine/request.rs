@@ -14,6 +14,7 @@ impl Transaction {
     #[must_use]
     pub fn new(rules: Arc<RuleSet>, options: &Options, connection: &Connection) -> Self {
         let mut store = Store::take(&rules);
+        let buffers = std::mem::take(&mut store.buffers);
         store.budget = options.budget;
         for var in [
             Var::ReqbodyError,
@@ -52,11 +53,8 @@ impl Transaction {
             opened: Default::default(),
             matched: None,
             head_matched: None,
-            hits: Vec::new(),
-            new_hits: Vec::new(),
-            items: Vec::new(),
-            ids: Vec::new(),
-            triggers: Vec::new(),
+            buffers,
+            present: !0,
             mode,
             matches: Vec::new(),
             exceeded: false,

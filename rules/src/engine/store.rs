@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 
+use super::Buffers;
 use crate::bits::Bits;
 use crate::compile::RuleSet;
 use crate::filter::{self, ByteMap, Filter};
@@ -76,6 +77,8 @@ pub(crate) struct Store {
     tx_other_hashes: Vec<u64>,
     scratch: Vec<u64>,
     input: Vec<u8>,
+    /// Those of the transaction while the store is in the pool.
+    pub(super) buffers: Buffers,
     /// Bytes that may still be looked at.
     pub(super) budget: u64,
 }
@@ -328,6 +331,7 @@ impl Store {
         if let Some(known) = self.facts.get(value.facts as usize) {
             return Some(*known);
         }
+        self.budget = self.budget.saturating_sub(u64::from(value.length));
         let bytes = ByteMap::of(self.get(id));
         let facts = Facts {
             bytes,
@@ -432,6 +436,17 @@ impl Store {
         Some(word >> (operator % 64) & 1 == 1)
     }
 
+    /// Whether it is known that an operator cannot match a value behind a chain of these rows, which do not change it.
+    #[inline]
+    pub(super) fn is_refused(&self, id: Id, chain: u64, which: usize, operator: usize) -> bool {
+        let Some(value) = self.values.get(id as usize) else {
+            return false;
+        };
+        let facts = self.facts.get(value.facts as usize);
+        facts.is_some_and(|facts| facts.triggered & chain == 0)
+            && self.known_candidate(which, id, operator) == Some(false)
+    }
+
     /// False only where the bytes or the length of a value show that the operator cannot match it.
     pub(super) fn has_bytes_for(&mut self, filter: &Filter, id: Id, operator: usize) -> bool {
         let Some(facts) = self.facts(id) else {
@@ -533,7 +548,8 @@ impl Store {
         }
     }
 
-    fn recurs(&self, id: Id) -> bool {
+    /// Whether later transactions are likely to bring the value again.
+    pub(super) fn recurs(&self, id: Id) -> bool {
         self.values.get(id as usize).is_some_and(|v| v.recurs)
     }
 

@@ -8,10 +8,12 @@
 //! no atom in the value. False candidates cost time; a candidate that is missing would be a bug, and the tests look for
 //! one: the suites and random values run with and without the filter.
 
+mod evasion;
 mod narrow;
 mod need;
 mod recall;
 mod scan;
+mod stripped;
 
 #[cfg(test)]
 pub(crate) use need::of_regex;
@@ -22,16 +24,18 @@ pub(crate) use scan::ByteMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::bits::Bits;
 use narrow::Narrow;
 use scan::Strings;
+use stripped::Stripped;
 
 /// Filters made by this process.
 static FILTERS_MADE: AtomicU64 = AtomicU64::new(1);
-/// Sets that are asked last, per operator.
+/// Clauses that are asked last, per operator.
 const FURTHER_MAX: usize = 4;
 
-/// Clauses per operator that are kept as masks: one of bytes alone, two with strings. Further ones of bytes alone are
-/// asked last, of the operators that are left.
+/// Clauses per operator that are kept as masks: one of bytes alone, two with strings. Further ones are asked last, of the
+/// operators that are left, and of those with strings the bytes alone (`narrow`).
 const BYTE_SLOTS: usize = 1;
 const STRING_SLOTS: usize = 2;
 const SLOTS: usize = BYTE_SLOTS + STRING_SLOTS;
@@ -57,10 +61,12 @@ pub(crate) struct Filter {
     /// Per length: the operators whose minimum is met.
     lengths: Vec<u64>,
     strings: Strings,
-    /// Per operator: further sets of which a byte must be there.
-    further: Vec<Vec<ByteMap>>,
-    /// Operators that have such sets.
+    /// Per operator: what is asked of bytes alone for the clauses without a slot.
+    further: Vec<Narrow>,
+    /// Operators that have such clauses.
     has_further: Vec<u64>,
+    /// What is asked of values without their common marks.
+    stripped: Stripped,
     /// Per operator: what is asked of bytes and length alone.
     narrow: Vec<Narrow>,
     /// Tells the filter from all others of this process.
@@ -88,6 +94,7 @@ impl Filter {
             strings: Strings::default(),
             further: Vec::with_capacity(needs.len()),
             has_further: vec![0; words],
+            stripped: Stripped::new(needs, words),
             narrow: Vec::with_capacity(needs.len()),
             number: FILTERS_MADE.fetch_add(1, Ordering::Relaxed),
         };
@@ -125,12 +132,11 @@ impl Filter {
                 }
             }
         }
-        let further: Vec<ByteMap> = bytes_only
+        let beyond = bytes_only
             .iter()
             .skip(BYTE_SLOTS)
-            .take(FURTHER_MAX)
-            .map(|clause| clause.bytes.with_both_cases())
-            .collect();
+            .chain(with_strings.iter().skip(STRING_SLOTS));
+        let further = Narrow::of_clauses(beyond.copied().take(FURTHER_MAX));
         if let Some(w) = self.has_further.get_mut(word).filter(|_| !further.is_empty()) {
             *w |= bit;
         }
@@ -179,6 +185,18 @@ impl Filter {
             .is_none_or(|own| own.may_match(&bytes.folded(), length))
     }
 
+    /// Whether a value of this length is long enough for one of the operators that two sets have in common.
+    pub(crate) fn is_long_enough(&self, length: usize, operators: &Bits, live: &Bits) -> bool {
+        operators.meets_both(live, self.lengths_of(length))
+    }
+
+    /// The operators whose minimum a length meets.
+    fn lengths_of(&self, length: usize) -> &[u64] {
+        let row = length.min(LENGTHS - 1);
+        let words = row * self.words..(row + 1) * self.words;
+        self.lengths.get(words).unwrap_or_default()
+    }
+
     /// Appends the mask of a value's candidates to `out`. Values that differ in the case of ASCII letters alone have the
     /// same.
     pub(crate) fn candidates(&self, value: &[u8], map: &ByteMap, scratch: &mut Vec<u64>, out: &mut Vec<u64>) {
@@ -192,13 +210,8 @@ impl Filter {
         let (in_strings, seen) = rest.split_at_mut(STRING_SLOTS * words);
         add_rows(in_bytes, &self.bytes, map);
         // What bytes and length leave; when nothing is left, strings need not be looked for.
-        let length = value.len().min(LENGTHS - 1);
-        let lengths = self
-            .lengths
-            .get(length * words..(length + 1) * words)
-            .unwrap_or_default();
         let mut left = 0;
-        for (a, b) in in_bytes.iter_mut().zip(lengths) {
+        for (a, b) in in_bytes.iter_mut().zip(self.lengths_of(value.len())) {
             *a &= b;
             left |= *a;
         }
@@ -221,22 +234,20 @@ impl Filter {
                 .map(|((a, b), c)| a & b & c),
         );
         if let Some(found) = out.get_mut(from..) {
-            self.ask_further(map, found);
+            self.ask_further(map, value.len(), found);
+            self.stripped.keep(value, map, found);
         }
     }
 
-    fn ask_further(&self, map: &ByteMap, found: &mut [u64]) {
+    fn ask_further(&self, map: &ByteMap, length: usize, found: &mut [u64]) {
+        let folded = map.folded();
         for (at, (word, ask)) in found.iter_mut().zip(&self.has_further).enumerate() {
             let mut left = *word & ask;
             while left != 0 {
                 let bit = left.trailing_zeros() as usize;
                 left &= left - 1;
-                let sets = self
-                    .further
-                    .get(at * 64 + bit)
-                    .map(Vec::as_slice)
-                    .unwrap_or_default();
-                if !sets.iter().all(|set| set.meets(map)) {
+                let further = self.further.get(at * 64 + bit);
+                if further.is_some_and(|own| !own.may_match(&folded, length)) {
                     *word &= !(1 << bit);
                 }
             }
@@ -261,6 +272,10 @@ fn add_rows(to: &mut [u64], table: &[u64], map: &ByteMap) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
+    use regex_automata::meta::Regex;
+
     use super::*;
 
     fn mask(filter: &Filter, value: &[u8]) -> u64 {
@@ -282,5 +297,48 @@ mod tests {
         assert_eq!(mask(&filter, b"<b>"), 0b0110);
         assert_eq!(mask(&filter, b"aab 1234"), 0b1100);
         assert_eq!(mask(&filter, b""), 0b0100);
+    }
+
+    /// Patterns that allow marks between letters, beside some that need them.
+    const MARKED: &[&str] = &[
+        r#"(?i)c["'\)\[\x5c]*a["'\)\[\x5c]*\x5c?t"#,
+        r#"(?:^|x)["'(]*c\$?["']*a+t\b"#,
+        r#"['"]\s*(?:ca|tx)[\])]"#,
+        r#"\bca(?:\(t\)|[^c]t|'')"#,
+        r#"[(\[]c*[)\]]|\\x"#,
+        r#"(?:c'a|[a-c]\[)+(?:t|\))?x"#,
+        r#"^[^'a]*ca't$"#,
+    ];
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(4096))]
+        #[test]
+        fn what_a_pattern_matches_is_always_its_candidate(value in "[cCaAtx'\"\\\\)(\\[\\]$ ]{0,12}") {
+            static KNOWN: LazyLock<(Filter, Vec<Arc<Regex>>)> = LazyLock::new(|| {
+                let needs: Vec<Arc<Need>> = MARKED.iter().map(|p| Arc::new(of_regex(p).unwrap())).collect();
+                let regex = |p: &&str| crate::operators::regex(p, &crate::operators::Patterns::default());
+                (Filter::new(&needs), MARKED.iter().map(|p| regex(p).unwrap()).collect())
+            });
+            let candidates = mask(&KNOWN.0, value.as_bytes());
+            for (at, regex) in KNOWN.1.iter().enumerate() {
+                let refused = candidates >> at & 1 == 0;
+                proptest::prop_assert!(!refused || !regex.is_match(value.as_bytes()), "{at} {value:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn marks_between_letters_do_not_make_a_candidate_of_another_word() {
+        let needs = [Arc::new(of_regex(MARKED[0]).unwrap())];
+        let filter = Filter::new(&needs);
+        for (value, is_candidate) in [
+            ("cat", true),
+            ("c'A\\t", true),
+            ("t a c", false),
+            ("t 'a' c", false),
+            ("c-'a't", false),
+        ] {
+            assert_eq!(mask(&filter, value.as_bytes()) == 1, is_candidate, "{value}");
+        }
     }
 }

@@ -26,11 +26,24 @@ struct Choice {
 
 impl Narrow {
     pub(super) fn new(need: &Need) -> Self {
-        let clauses = need.clauses().iter().filter(|c| c.strings.len() <= STRINGS_MAX);
         Self {
             length_min: need.length_min(),
-            clauses: clauses.map(Choice::new).collect(),
+            ..Self::of_clauses(need.clauses())
         }
+    }
+
+    /// What some clauses ask for.
+    pub(super) fn of_clauses<'a>(clauses: impl IntoIterator<Item = &'a Clause>) -> Self {
+        let asked = clauses.into_iter().filter(|c| c.strings.len() <= STRINGS_MAX);
+        Self {
+            length_min: 0,
+            clauses: asked.map(Choice::new).collect(),
+        }
+    }
+
+    /// Whether nothing is asked for but a length.
+    pub(super) fn is_empty(&self) -> bool {
+        self.clauses.is_empty()
     }
 
     /// False only where the operator cannot match a value of these bytes, with those of its capital letters in lower

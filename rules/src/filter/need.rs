@@ -2,6 +2,7 @@
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
+use super::evasion;
 use super::scan::ByteMap;
 
 /// Most strings that a part of a pattern may stand for and still be taken as their list.
@@ -29,7 +30,12 @@ pub(crate) struct Need {
     clauses: Vec<Clause>,
     /// They are at least this long, in bytes.
     length_min: usize,
+    /// What holds for such a value without its common marks, if it has no others (`stripped`).
+    stripped: Option<Clause>,
 }
+
+/// That clause must be satisfied so much less often than any other to be worth a pass of its own.
+const STRIPPED_GAIN_MIN: f32 = 0.8;
 
 /// How often a byte is at a place of an ordinary value, very roughly. It only steers which clauses are kept.
 const fn byte_frequency(byte: u8) -> f32 {
@@ -97,6 +103,12 @@ impl Clause {
         Some(clause).filter(|_| !strings.is_empty())
     }
 
+    /// Whether the other clause has all that is in this one. The strings of both are sorted.
+    fn implies(&self, other: &Self) -> bool {
+        let has = |text: &Vec<u8>| other.strings.binary_search(text).is_ok();
+        other.bytes.holds_all(&self.bytes) && self.strings.iter().all(has)
+    }
+
     fn merge(&mut self, other: &Self) {
         self.bytes.union(&other.bytes);
         self.strings.extend(other.strings.iter().cloned());
@@ -123,7 +135,13 @@ impl Need {
         Self {
             clauses: rated.into_iter().map(|(_, clause)| clause).collect(),
             length_min,
+            stripped: None,
         }
+    }
+
+    /// The clause of a value without its common marks.
+    pub(super) fn stripped(&self) -> Option<&Clause> {
+        self.stripped.as_ref()
     }
 
     pub(crate) fn clauses(&self) -> &[Clause] {
@@ -178,12 +196,39 @@ pub(crate) fn of_regex(pattern: &str) -> Option<Need> {
 /// What a parsed pattern needs.
 pub(crate) fn of_hir(hir: &Hir) -> Need {
     let length_min = hir.properties().minimum_len().unwrap_or(0);
-    let part = part(hir);
-    let mut clauses = part.clauses;
-    if let Some(exact) = part.exact {
-        clauses.extend(Clause::of_strings(&exact));
+    let mut clauses = part(hir).into_clauses();
+    let marks = evasion::marks();
+    let stripped = stripped(hir, &clauses);
+    let unmarked = match evasion::without(hir, &marks) {
+        Some(unmarked) => part(&unmarked).into_clauses(),
+        None => vec![Clause::default()],
+    };
+    for mut clause in unmarked {
+        clause.bytes.union(&marks);
+        if !clauses.iter().any(|known| known.implies(&clause)) {
+            clauses.push(clause);
+        }
     }
-    Need::kept(clauses, length_min)
+    Need {
+        stripped,
+        ..Need::kept(clauses, length_min)
+    }
+}
+
+/// The best clause of a value without its common marks, if it is far better than those of any value.
+fn stripped(hir: &Hir, clauses: &[Clause]) -> Option<Clause> {
+    let (common, other) = evasion::common_and_other_marks();
+    let Some(left) = evasion::without(hir, &other) else {
+        // It matches no value without the other marks: a clause that nothing satisfies.
+        return Some(Clause::default());
+    };
+    let rated = rated(part(&evasion::erased(&left, &common)?).into_clauses());
+    let usable = rated
+        .into_iter()
+        .filter(|(_, clause)| clause.strings.len() <= CLAUSE_STRINGS_MAX);
+    let (likelihood, best) = usable.min_by(|a, b| a.0.total_cmp(&b.0))?;
+    let others = clauses.iter().map(Clause::likelihood).fold(1.0, f32::min);
+    Some(best).filter(|_| likelihood < others * STRIPPED_GAIN_MIN)
 }
 
 /// What is known about a part of a pattern.
@@ -261,15 +306,12 @@ fn part(hir: &Hir) -> Part {
 }
 
 fn class_part(class: &Class) -> Part {
+    let Some(class) = evasion::bytes_of(class) else {
+        return Part::clauses(Vec::new());
+    };
     let mut set = ByteMap::default();
-    match class {
-        Class::Bytes(ranges) => {
-            for range in ranges.ranges() {
-                (range.start()..=range.end()).for_each(|b| set.insert(b));
-            }
-        }
-        // Not made with Unicode off; nothing is claimed about it.
-        Class::Unicode(_) => return Part::clauses(Vec::new()),
+    for range in class.ranges() {
+        (range.start()..=range.end()).for_each(|b| set.insert(b));
     }
     let mut folded: Vec<Vec<u8>> = set.iter().map(|b| vec![b.to_ascii_lowercase()]).collect();
     folded.sort();

@@ -194,7 +194,7 @@ impl Strings {
     /// The atoms are in lower case and have at least two bytes.
     pub(super) fn new(atoms: Vec<(&[u8], Effect)>, pause: &dyn Fn()) -> Self {
         pause();
-        let atoms = sorted(atoms);
+        let atoms = sorted(atoms, pause);
         if atoms.is_empty() {
             return Self::default();
         }
@@ -401,7 +401,7 @@ fn is_seen(seen: &[u64], number: usize) -> bool {
 }
 
 /// The atoms in order, each once.
-fn sorted(atoms: Vec<(&[u8], Effect)>) -> Vec<(&[u8], Effect)> {
+fn sorted<'a>(atoms: Vec<(&'a [u8], Effect)>, pause: &dyn Fn()) -> Vec<(&'a [u8], Effect)> {
     // Comparing the first bytes as one number spares most looks at the texts, which lie all over the memory: a reload sorts
     // thousands of them.
     let begin = |text: &[u8]| {
@@ -409,11 +409,23 @@ fn sorted(atoms: Vec<(&[u8], Effect)>) -> Vec<(&[u8], Effect)> {
         first.iter_mut().zip(text).for_each(|(to, byte)| *to = *byte);
         u64::from_be_bytes(first)
     };
-    let mut keyed: Vec<(u64, (&[u8], Effect))> =
-        atoms.into_iter().map(|atom| (begin(atom.0), atom)).collect();
-    keyed.sort_unstable();
-    keyed.dedup();
-    keyed.into_iter().map(|(_, atom)| atom).collect()
+    // By their first byte, so that no piece of the work is long.
+    let mut groups = vec![Vec::new(); 256];
+    let count = atoms.len();
+    for atom in atoms {
+        let first = atom.0.first().copied().map_or(0, usize::from);
+        if let Some(group) = groups.get_mut(first) {
+            group.push((begin(atom.0), atom));
+        }
+    }
+    let mut all = Vec::with_capacity(count);
+    for mut group in groups {
+        pause();
+        group.sort_unstable();
+        group.dedup();
+        all.extend(group.into_iter().map(|(_, atom)| atom));
+    }
+    all
 }
 
 /// The least common three bytes of the string (or its only two), and where in it they end.

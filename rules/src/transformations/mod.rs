@@ -150,6 +150,37 @@ fn empty_changes() -> u64 {
     *ROWS
 }
 
+/// Transformations whose result may be longer than their input; that of all others never is (a test looks).
+const LENGTHENING: &[&str] = &[
+    "base64Encode",
+    "hexEncode",
+    "length",
+    "md5",
+    "sha1",
+    "urlEncode",
+    "utf8toUnicode",
+];
+
+/// The rows of a chain that make a value longer if they are triggered by it, as bits: that of its first step, or all when
+/// a later step may do so, whose trigger an earlier one may make.
+pub(crate) fn lengthening(chain: &[u16]) -> u64 {
+    static ROWS: LazyLock<u64> = LazyLock::new(|| {
+        let found = TABLE
+            .iter()
+            .enumerate()
+            .filter(|(_, t)| LENGTHENING.contains(&t.name));
+        found.map(|(at, _)| 1_u64 << at).sum()
+    });
+    let Some((first, later)) = chain.split_first() else {
+        return 0;
+    };
+    let lengthens = |row: &u16| *ROWS >> row & 1 == 1;
+    match later.iter().any(lengthens) {
+        true => !0,
+        false => u64::from(lengthens(first)) << first,
+    }
+}
+
 /// Every transformation, by name. Names are matched without regard to case.
 pub(crate) const TABLE: &[Transformation] = &[
     row("base64Decode", base64::apply, ANY),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{TABLE, find};
+use super::{LENGTHENING, TABLE, find, lengthening};
 
 fn run(name: &str, input: &[u8]) -> Vec<u8> {
     let mut out = b"kept".to_vec();
@@ -58,6 +58,42 @@ fn digests_agree_with_their_standards() {
         run("hexEncode", &run("md5", b"abc")),
         b"900150983cd24fb0d6963f7d28e17f72"
     );
+}
+
+proptest::proptest! {
+    #[test]
+    fn only_those_named_so_make_a_value_longer(
+        pieces in proptest::collection::vec(proptest::sample::select(PIECES), 0..12),
+        tail in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..6),
+    ) {
+        let input = [pieces.concat().as_bytes(), tail.as_slice()].concat();
+        for row in TABLE.iter().filter(|row| !LENGTHENING.contains(&row.name)) {
+            let output = run(row.name, &input);
+            proptest::prop_assert!(output.len() <= input.len(), "{} {input:?} -> {output:?}", row.name);
+        }
+    }
+}
+
+/// What transformations look for, whole and cut off.
+const PIECES: &[&str] = &[
+    "", "/", "//", ".", "..", "../", "./", "\\", "..\\", "%", "%u", "%u00e9", "%uff1c", "%41", "+", "&",
+    "&lt;", "&lt", "&nbsp;", "&#", "&#x", "&#x3c;", "&#60", "\\x41", "\\u0041", "\\uff41", "\\101", "\\n",
+    "\\", "\\41 ", "\\000041", "/*", "*/", "--", "#", "<!--", "-->", " ", "\t\n", "\u{a0}", "\0", "0x",
+    "0x41", "0x4142", "QUJD", "QQ==", "=", "abc", "A", "4a", "\"", "^", ",", ";", "(", "é", "日",
+];
+
+#[test]
+fn a_later_step_that_lengthens_is_always_reckoned_with() {
+    let rows = |names: &[&str]| -> Vec<u16> {
+        names
+            .iter()
+            .map(|name| u16::try_from(find(name).unwrap()).unwrap())
+            .collect()
+    };
+    let first = rows(&["utf8toUnicode", "urlDecodeUni"]);
+    assert_eq!(lengthening(&first), 1 << first[0]);
+    assert_eq!(lengthening(&rows(&["urlDecodeUni", "utf8toUnicode"])), !0);
+    assert_eq!(lengthening(&rows(&["urlDecodeUni", "lowercase"])), 0);
 }
 
 /// The corpus writes bytes as `\xHH` and `\u0000` for NUL inside JSON strings.

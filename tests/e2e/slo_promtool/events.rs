@@ -24,26 +24,26 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    /// Three and a half days at every hour, when all windows are exact.
+    /// Three and a half days at every two hours, when all windows are exact.
     pub(super) fn days() -> Self {
         Self {
             tenants: 500,
             with_sums: 20,
             step_s: 300,
             steps: 1008,
-            evaluate_s: 3600,
+            evaluate_s: 7200,
             run_max: 90,
             rules_that_fire: &[0, 1, 2, 3],
         }
     }
 
-    /// Three hours at every minute.
+    /// Two hours at every minute.
     pub(super) fn minutes() -> Self {
         Self {
-            tenants: 100,
+            tenants: 60,
             with_sums: 20,
             step_s: 60,
-            steps: 180,
+            steps: 120,
             evaluate_s: 60,
             run_max: 12,
             rules_that_fire: &[0, 1, 2, 3],
@@ -54,7 +54,6 @@ impl Scene {
     pub(super) fn few() -> Self {
         Self {
             tenants: 20,
-            steps: 120,
             ..Self::minutes()
         }
     }

@@ -61,7 +61,7 @@ pub struct Frame {
     pub overhead_cpu_ns: u64,
     /// CPU time of the whole process, nanoseconds: the workers, the admin endpoint, compiling, logs, frames.
     pub process_cpu_ns: u64,
-    /// Requests without a record, because no head could be read: they have no entry and no line in the access log.
+    /// Requests without a record, because no head could be read: they have no entry.
     #[serde(default, deserialize_with = "known_codes")]
     pub unread: Counts<RefusalCode>,
     /// By tenant and route, ascending; each pair once; at most [`ENTRIES_MAX`].

@@ -18,11 +18,14 @@ use super::store::{StoreError, Version};
 use crate::clock;
 use crate::process::Process;
 use crate::reload::{Input, Outcome, behind};
+use crate::telemetry::frames::{Outlet, Queue, Spooled};
 
 /// Objects asked for at once.
 const OBJECTS_AT_ONCE: usize = 2000;
 /// Bytes of an object: a database of networks has some ten megabytes.
 const OBJECT_BYTES_MAX: u64 = 256 << 20;
+/// Bytes of frames in one message.
+const FRAMES_BYTES_MAX: usize = 4 << 20;
 /// Versions after which objects that nobody uses are looked for.
 const PRUNE_EVERY: u64 = 16;
 
@@ -80,11 +83,20 @@ impl Session {
         self.control.status.connected(clock::unix_ms());
         self.process.shared.metrics.control_connected.set(1);
         let mut messages = Messages::default();
+        let mut outlet = self.process.shared.frames.queue().map(Queue::outlet);
         loop {
-            let bytes = match next_bytes(&mut said).await {
-                Ok(Some(bytes)) => bytes,
-                Ok(None) => return ENDED.to_owned(),
-                Err(reason) => return reason,
+            let bytes = tokio::select! {
+                bytes = next_bytes(&mut said) => match bytes {
+                    Ok(Some(bytes)) => bytes,
+                    Ok(None) => return ENDED.to_owned(),
+                    Err(reason) => return reason,
+                },
+                frames = next_frames(outlet.as_mut()) => {
+                    if let Err(reason) = send_frames(&up, frames).await {
+                        return reason;
+                    }
+                    continue;
+                }
             };
             messages.feed(&bytes);
             loop {
@@ -110,7 +122,13 @@ impl Session {
                 send(up, &answer).await
             }
             Down::Ping { number } => send(up, &Up::Pong { number }).await,
-            Down::FramesKept { .. } | Down::Welcome { .. } | Down::Unknown => Ok(()),
+            Down::FramesKept { epoch, seq } => {
+                if let Some(queue) = self.process.shared.frames.queue() {
+                    queue.ack(epoch, seq).await;
+                }
+                Ok(())
+            }
+            Down::Welcome { .. } | Down::Unknown => Ok(()),
         }
     }
 
@@ -123,6 +141,7 @@ impl Session {
         Ok(match taken {
             Ok((head, quarantined)) => {
                 self.control.status.serves(head);
+                self.process.shared.frames.serves(head.revision);
                 metrics
                     .control_revision
                     .set(i64::try_from(head.revision).unwrap_or(i64::MAX));
@@ -335,6 +354,28 @@ fn head_of(signed: &Signed) -> Option<Head> {
 async fn send(up: &mpsc::Sender<Vec<u8>>, message: &Up) -> Result<(), String> {
     let bytes = encode(message).map_err(|error| error.to_string())?;
     up.send(bytes).await.map_err(|_| ENDED.to_owned())
+}
+
+/// The next frames; never comes when none are made.
+async fn next_frames(outlet: Option<&mut Outlet>) -> Vec<Spooled> {
+    match outlet {
+        Some(outlet) => outlet.next_batch(FRAMES_BYTES_MAX).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn send_frames(up: &mpsc::Sender<Vec<u8>>, spooled: Vec<Spooled>) -> Result<(), String> {
+    // One that cannot be read names itself as lost in a later frame.
+    let frames = spooled
+        .iter()
+        .filter_map(|one| serde_json::from_slice(&one.json).ok());
+    send(
+        up,
+        &Up::Frames {
+            frames: frames.collect(),
+        },
+    )
+    .await
 }
 
 async fn next_bytes(body: &mut Incoming) -> Result<Option<bytes::Bytes>, String> {
