@@ -25,7 +25,6 @@ impl Ran {
     }
 
     /// The same, when it ended with this code.
-    #[must_use]
     pub fn ends(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{self:?}");
         self
