@@ -214,3 +214,73 @@ fn a_proxy_believes_only_its_own_control() {
     });
     assert!(error.contains("401"), "{error}");
 }
+
+/// Requests per tenant that control has counted.
+fn counted(control: &Control, tenant: &str) -> u64 {
+    let query = weir_control::store::RollupQuery {
+        series: "usage.day".to_owned(),
+        key: None,
+        since_ms: 0,
+        until_ms: u64::from(u32::MAX) * 1000,
+        after: None,
+        limit: 1000,
+    };
+    let rows = control.store.rollups(&query).unwrap();
+    let own = rows
+        .iter()
+        .filter(|row| row.key.split('/').next() == Some(tenant));
+    own.map(|row| weir_control::collect::Usage::from_values(&row.values).requests)
+        .sum()
+}
+
+#[test]
+fn usage_is_counted_once_whatever_crashes() {
+    let fleet = Fleet::start();
+    let mut edge = fleet.edge();
+    edge["observability"] = json!({ "access_log": { "file": "access.log" } });
+    let Fleet {
+        control,
+        origin: _origin,
+    } = fleet;
+    let state = TempDir::new().unwrap();
+    let token = control.join("eu-1", "eu");
+    let first = control.apply(&[
+        ("edge", edge),
+        ("tenants/a", tenant("a", "a.test", "active")),
+        ("tenants/b", tenant("b", "b.test", "active")),
+    ]);
+    let mut weir = Weir::start_controlled(&control.url(), &token, state.path(), &[]);
+    control.wait_served("eu-1", first);
+    let send = |weir: &Weir, count: usize| {
+        let mut client = H1::connect(weir.address("web"));
+        for place in 0..count {
+            let host = if place % 3 == 0 { "b.test" } else { "a.test" };
+            client.roundtrip(format!("GET /?n={place} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        }
+    };
+    send(&weir, 300);
+    wait_for("the first requests to be counted", || {
+        (counted(&control, "a") == 200).then_some(())
+    });
+    // Control is away for a while: frames wait on the proxy's disk, and outlive the proxy.
+    let folder = control.end();
+    send(&weir, 90);
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    weir.kill();
+    let control = Control::start_in(folder, true, 0);
+    let weir = Weir::start_controlled(&control.url(), &token, state.path(), &[]);
+    send(&weir, 30);
+    let all = || (counted(&control, "a"), counted(&control, "b"));
+    wait_for("all requests to be counted", || {
+        (all() == (280, 140)).then_some(())
+    });
+    // Nothing comes twice.
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    assert_eq!(all(), (280, 140));
+    let log = std::fs::read_to_string(state.path().join("pushed/tree/files/access.log")).unwrap_or_default();
+    let lines = log
+        .lines()
+        .filter(|line| line.contains("\"tenant\":\"a\""))
+        .count();
+    assert!(lines >= 280, "the access log has {lines} lines of a");
+}

@@ -94,7 +94,7 @@ impl Filter {
             strings: Strings::default(),
             further: Vec::with_capacity(needs.len()),
             has_further: vec![0; words],
-            stripped: Stripped::new(needs, words),
+            stripped: Stripped::new(needs, words, pause),
             narrow: Vec::with_capacity(needs.len()),
             number: FILTERS_MADE.fetch_add(1, Ordering::Relaxed),
         };
@@ -317,7 +317,7 @@ mod tests {
             static KNOWN: LazyLock<(Filter, Vec<Arc<Regex>>)> = LazyLock::new(|| {
                 let needs: Vec<Arc<Need>> = MARKED.iter().map(|p| Arc::new(of_regex(p).unwrap())).collect();
                 let regex = |p: &&str| crate::operators::regex(p, &crate::operators::Patterns::default());
-                (Filter::new(&needs), MARKED.iter().map(|p| regex(p).unwrap()).collect())
+                (Filter::new(&needs, &|| ()), MARKED.iter().map(|p| regex(p).unwrap()).collect())
             });
             let candidates = mask(&KNOWN.0, value.as_bytes());
             for (at, regex) in KNOWN.1.iter().enumerate() {
@@ -330,7 +330,7 @@ mod tests {
     #[test]
     fn marks_between_letters_do_not_make_a_candidate_of_another_word() {
         let needs = [Arc::new(of_regex(MARKED[0]).unwrap())];
-        let filter = Filter::new(&needs);
+        let filter = Filter::new(&needs, &|| ());
         for (value, is_candidate) in [
             ("cat", true),
             ("c'A\\t", true),

@@ -30,7 +30,7 @@ pub(super) struct Stripped {
 
 impl Stripped {
     /// The operator's number is its place in `needs`; masks have so many words.
-    pub(super) fn new(needs: &[Arc<Need>], words: usize) -> Self {
+    pub(super) fn new(needs: &[Arc<Need>], words: usize, pause: &dyn Fn()) -> Self {
         let (common_marks, other_marks) = evasion::common_and_other_marks();
         let mut all = Self {
             common_marks,
@@ -44,7 +44,7 @@ impl Stripped {
         for (number, clause) in clauses.filter_map(|(number, clause)| Some((number, clause?))) {
             all.operator(number, clause, words, &mut atoms);
         }
-        all.strings = Strings::new(atoms);
+        all.strings = Strings::new(atoms, pause);
         all
     }
 
