@@ -65,6 +65,8 @@ enum Command {
     Versions(operate::versions::Versions),
     Rollouts(operate::rollouts::Rollouts),
     Proxies(operate::proxies::Proxies),
+    Tenants(operate::tenants::Tenants),
+    Tiers(operate::tiers::Tiers),
     Tokens(operate::tokens::Tokens),
     Events(operate::events::Events),
     /// Ask a running proxy what it would decide about a request, and why.
@@ -145,6 +147,8 @@ fn main() -> ExitCode {
         Command::Versions(versions) => finish(operate::versions::versions(&versions, json), json),
         Command::Rollouts(rollouts) => finish(operate::rollouts::run(&rollouts, json), json),
         Command::Proxies(proxies) => finish(operate::proxies::run(&proxies, json), json),
+        Command::Tenants(tenants) => finish(operate::tenants::run(&tenants, json), json),
+        Command::Tiers(tiers) => finish(operate::tiers::run(&tiers, json), json),
         Command::Tokens(tokens) => finish(operate::tokens::run(&tokens, json), json),
         Command::Events(events) => finish(operate::events::run(&events, json), json),
         Command::Config(Config::List(list)) => finish(operate::paths::run_list(&list, json), json),

@@ -38,6 +38,9 @@ pub(crate) struct Apply {
     /// Say what it would do, and do nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Remove nothing: what the document does not have stays.
+    #[arg(long)]
+    keep: bool,
     /// Do not ask before paths are removed. Needed where nobody can answer.
     #[arg(short, long)]
     yes: bool,
@@ -71,6 +74,9 @@ pub(crate) struct Plan {
     /// The document.
     #[arg(short, long, value_name = "FILE")]
     file: PathBuf,
+    /// As `weir apply --keep`: what the document does not have stays.
+    #[arg(long)]
+    keep: bool,
     /// End with 4 if something would change.
     #[arg(long)]
     exit_code: bool,
@@ -88,7 +94,7 @@ struct Tried {
 /// Runs `weir apply`.
 pub(crate) fn apply(apply: &Apply, as_json: bool) -> Ended {
     let client = apply.control.client()?;
-    let (upload, served) = compare(&client, &apply.file)?;
+    let (upload, served) = compare(&client, &apply.file, apply.keep)?;
     if !upload.remove.is_empty() {
         confirm(&upload.remove, apply)?;
     }
@@ -112,6 +118,7 @@ pub(crate) fn apply(apply: &Apply, as_json: bool) -> Ended {
         sent: upload.paths().count(),
         removed: upload.remove,
         answer,
+        ..Done::default()
     };
     done.end(&client, &apply.waiting, as_json)
 }
@@ -119,7 +126,7 @@ pub(crate) fn apply(apply: &Apply, as_json: bool) -> Ended {
 /// Runs `weir plan`.
 pub(crate) fn plan(plan: &Plan, as_json: bool) -> Ended {
     let client = plan.control.client()?;
-    let (upload, served) = compare(&client, &plan.file)?;
+    let (upload, served) = compare(&client, &plan.file, plan.keep)?;
     let body = upload.body("", false)?;
     let answer = send(&client, &body, served.revision, true)?;
     let changes = answer["changed_count"] != 0;
@@ -136,12 +143,16 @@ pub(crate) fn plan(plan: &Plan, as_json: bool) -> Ended {
     })
 }
 
-fn compare(client: &Client, file: &Path) -> Result<(Upload, Served), Trouble> {
+fn compare(client: &Client, file: &Path, keep: bool) -> Result<(Upload, Served), Trouble> {
     let document = weir_proxy::read_document(file)
         .map_err(|error| Trouble::System(format!("{}: {error}", file.display())))?;
     let bundle = bundle(&document).map_err(Trouble::Invalid)?;
     let served = Served::ask(client)?;
-    Ok((Upload::of(bundle, &served), served))
+    let mut upload = Upload::of(bundle, &served);
+    if keep {
+        upload.remove.clear();
+    }
+    Ok((upload, served))
 }
 
 fn send(client: &Client, body: &Value, revision: u64, dry_run: bool) -> Result<Value, Trouble> {
@@ -227,7 +238,10 @@ fn tell_plan(tried: &Tried, as_json: bool) -> ExitCode {
 }
 
 /// A change that was made.
+#[derive(Default)]
 pub(super) struct Done {
+    /// What to say; of a change of paths it is made here.
+    pub(super) sentence: Option<String>,
     /// Paths that were sent.
     pub(super) sent: usize,
     pub(super) removed: Vec<String>,
@@ -244,20 +258,22 @@ impl Done {
         if !as_json {
             remarks(&value).iter().for_each(|remark| complain(remark));
         }
-        let first = if same {
-            format!("nothing differs from revision {revision}")
-        } else {
-            format!(
+        let first = match self.sentence {
+            Some(sentence) => sentence,
+            None if same => format!("nothing differs from revision {revision}"),
+            None => format!(
                 "revision {revision} is published: {}",
                 counted(
                     value["changed_count"].as_u64().unwrap_or(0),
                     "path differs",
                     "paths differ"
                 )
-            )
+            ),
         };
-        value["sent"] = json!(self.sent);
-        value["removed"] = json!(self.removed);
+        if value["changed_count"].is_u64() {
+            value["sent"] = json!(self.sent);
+            value["removed"] = json!(self.removed);
+        }
         value["outcome"] = json!(if same { "same" } else { "published" });
         let Some(patience) = waiting.time() else {
             return Ok(super::list::said(&first, &value, as_json));

@@ -5,6 +5,8 @@ pub(crate) mod events;
 pub(crate) mod paths;
 pub(crate) mod proxies;
 pub(crate) mod rollouts;
+pub(crate) mod tenants;
+pub(crate) mod tiers;
 pub(crate) mod tokens;
 pub(crate) mod versions;
 

@@ -141,8 +141,8 @@ impl OnePath {
         if !self.dry_run {
             let done = Done {
                 sent,
-                removed: Vec::new(),
                 answer,
+                ..Done::default()
             };
             return done.end(client, &self.waiting, as_json);
         }

@@ -57,7 +57,7 @@ impl Table {
         }
         let mut text = String::new();
         if !std::mem::replace(&mut self.begun, true) {
-            let titles = self
+            let titles: Vec<String> = self
                 .columns
                 .iter()
                 .map(|column| column.title.to_owned())
@@ -68,7 +68,7 @@ impl Table {
         text
     }
 
-    fn line(&self, cells: &Vec<String>, text: &mut String) {
+    fn line(&self, cells: &[String], text: &mut String) {
         let mut line = String::new();
         for (cell, width) in cells.iter().zip(&self.widths) {
             let width = width + GAP;

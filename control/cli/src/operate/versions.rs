@@ -135,9 +135,8 @@ pub(crate) fn rollback(rollback: &Rollback, as_json: bool) -> Ended {
         .body;
     if !rollback.dry_run {
         let done = Done {
-            sent: 0,
-            removed: Vec::new(),
             answer,
+            ..Done::default()
         };
         return done.end(&client, &rollback.waiting, as_json);
     }
