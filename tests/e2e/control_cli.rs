@@ -226,6 +226,110 @@ fn a_document_that_cannot_be_served_is_refused_with_all_its_reasons() {
 }
 
 #[test]
+fn a_version_that_proxies_refuse_is_told_with_their_reasons() {
+    let bed = Bed::start();
+    let operator = &bed.operator;
+    bed.roll_out_at_once();
+    let _proxy = bed.proxy("eu-1");
+    bed.rule("bad");
+    let document = bed.document(&[tenant("a")]);
+    operator.run(&["apply", "-f", &document, "--wait"]).ends(0);
+    // Control has no way to know that a proxy has no place for a listener.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let text = std::fs::read_to_string(&document).unwrap();
+    std::fs::write(&document, text.replace("127.0.0.1:0", &address)).unwrap();
+    let refused = operator.run(&["apply", "-f", &document, "--wait"]).ends(1);
+    assert!(
+        refused.err.contains("revision 2 was taken back: in eu"),
+        "{refused:?}"
+    );
+    assert!(
+        refused.err.contains("proxy/eu-1: ") && refused.err.contains(&address),
+        "{refused:?}"
+    );
+    let versions = operator.json(&["versions", "list"]);
+    assert_eq!(versions["items"][0]["rollback_to"], 1, "{versions}");
+}
+
+#[test]
+fn nobody_who_serves_is_no_convergence() {
+    let bed = Bed::start();
+    bed.rule("bad");
+    let document = bed.document(&[tenant("a")]);
+    let alone = bed.operator.run(&["apply", "-f", &document, "--wait"]).ends(0);
+    assert!(alone.out.contains("no proxy is connected"), "{alone:?}");
+}
+
+#[test]
+fn a_tenant_lives_step_by_step_on_a_tier() {
+    let bed = Bed::start();
+    let operator = &bed.operator;
+    bed.roll_out_at_once();
+    let proxy = bed.proxy("eu-1");
+    bed.rule("bad");
+    let document = bed.document(&[tenant("a")]);
+    operator.run(&["apply", "-f", &document, "--wait"]).ends(0);
+    let standard = operator.run(&["tiers", "standard"]).ends(0);
+    assert!(
+        standard.out.contains("starter, professional, enterprise"),
+        "{standard:?}"
+    );
+    let tiers = operator.run(&["tiers", "list"]).ends(0);
+    assert!(tiers.out.contains("99.9500 %"), "{tiers:?}");
+
+    let mut new = tenant("new");
+    new["tier"] = json!("starter");
+    let file = bed.write("new.json", &json!({ "tenant": new }).to_string());
+    operator
+        .run(&["tenants", "create", "new", "-f", &file, "--wait"])
+        .ends(0);
+    assert_eq!(status(&proxy, "new.test", "/"), 503, "it is pending");
+    let wrong = operator.run(&["tenants", "suspend", "new"]).ends(1);
+    assert!(wrong.err.contains("pending"), "{wrong:?}");
+    for (steps, expected) in [
+        (vec!["activate"], 200),
+        (vec!["suspend"], 403),
+        (vec!["resume"], 200),
+        (vec!["delete", "--grace", "1h"], 410),
+        (vec!["restore"], 200),
+    ] {
+        let arguments = [&["tenants"], &steps[..], &["new", "--wait"]].concat();
+        operator.run(&arguments).ends(0);
+        assert_eq!(status(&proxy, "new.test", "/"), expected, "{steps:?}");
+    }
+    let patch = bed.write(
+        "patch.json",
+        &json!({ "tenant": { "hosts": ["other.test"], "tier": null } }).to_string(),
+    );
+    operator
+        .run(&["tenants", "patch", "new", "-f", &patch, "--wait"])
+        .ends(0);
+    assert_eq!(
+        (status(&proxy, "new.test", "/"), status(&proxy, "other.test", "/")),
+        (404, 200)
+    );
+    let listed = operator.run(&["tenants", "list"]).ends(0);
+    assert!(listed.out.contains("other.test"), "{listed:?}");
+    // A document that does not know the tenant leaves it, if it is told to.
+    operator
+        .run(&["apply", "-f", &document, "--keep", "--wait"])
+        .ends(0);
+    assert_eq!(status(&proxy, "other.test", "/"), 200);
+}
+
+#[test]
+fn shells_complete_the_commands_that_ask_control() {
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, script) = run(&["completion", shell]);
+        assert_eq!(code, Some(0));
+        for word in ["rollouts", "if-revision", "token-file", "whoami"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+}
+
+#[test]
 fn a_proxy_is_let_in_once_and_revoked() {
     let bed = Bed::start();
     let operator = &bed.operator;
