@@ -7,6 +7,7 @@ mod bodies;
 mod command;
 mod config_keys;
 mod connections;
+mod control_cli;
 mod crs_suite;
 mod explain;
 mod failover;
