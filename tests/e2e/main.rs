@@ -9,6 +9,7 @@ mod config_keys;
 mod connections;
 mod control_cli;
 mod crs_suite;
+mod dashboard;
 mod explain;
 mod failover;
 mod failover_ledger;

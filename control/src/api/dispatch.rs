@@ -141,7 +141,7 @@ async fn answer(
     })
 }
 
-async fn authenticate(
+pub(super) async fn authenticate(
     api: &Api,
     headers: &HeaderMap,
     peer: &Peer,
