@@ -68,6 +68,7 @@ enum Command {
     Tenants(operate::tenants::Tenants),
     Tiers(operate::tiers::Tiers),
     Tokens(operate::tokens::Tokens),
+    Top(operate::top::Top),
     Events(operate::events::Events),
     /// Ask a running proxy what it would decide about a request, and why.
     Explain(explain::Explain),
@@ -150,6 +151,7 @@ fn main() -> ExitCode {
         Command::Tenants(tenants) => finish(operate::tenants::run(&tenants, json), json),
         Command::Tiers(tiers) => finish(operate::tiers::run(&tiers, json), json),
         Command::Tokens(tokens) => finish(operate::tokens::run(&tokens, json), json),
+        Command::Top(top) => finish(operate::top::run(&top, json), json),
         Command::Events(events) => finish(operate::events::run(&events, json), json),
         Command::Config(Config::List(list)) => finish(operate::paths::run_list(&list, json), json),
         Command::Config(Config::Get(get)) => finish(operate::paths::run_get(&get, json), json),

@@ -8,6 +8,7 @@ pub(crate) mod rollouts;
 pub(crate) mod tenants;
 pub(crate) mod tiers;
 pub(crate) mod tokens;
+pub(crate) mod top;
 pub(crate) mod versions;
 
 mod address;
