@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use crate::api::{Api, ApiOptions, ApiParts, ApiServer};
 use crate::clock;
 use crate::collect::{Collector, Watcher};
+use crate::dashboard::{self, Guard, Live, ServiceLevels};
 use crate::push::{Fleet, FrameSink, Hub, PushOptions, PushServer};
 use crate::rollouts::Rollouts;
 use crate::slo::{Delivery, DeliveryOptions, SloBook};
@@ -57,11 +58,12 @@ pub fn run_control(options: ControlOptions, compiler: Box<dyn Compiler>) -> Resu
         .build()
         .map_err(|error| error.to_string())?;
     runtime.block_on(async {
+        let live = Arc::new(Live::new(clock::unix_ms()));
         let mut book = None;
         let collector = |store: &Arc<dyn Store>, versions: &Arc<Versions>, fleet: &Arc<Fleet>| {
             let slo = SloBook::open(Arc::clone(store), Arc::clone(versions)).map_err(|error| error.to_string())?;
             book = Some(Arc::clone(&slo));
-            let watchers: Vec<Arc<dyn Watcher>> = vec![slo];
+            let watchers: Vec<Arc<dyn Watcher>> = vec![slo, Arc::clone(&live) as Arc<dyn Watcher>];
             let sink: Arc<dyn FrameSink> = Arc::new(Collector::new(Arc::clone(store), Arc::clone(fleet), watchers));
             Ok(sink)
         };
@@ -87,7 +89,17 @@ pub fn run_control(options: ControlOptions, compiler: Box<dyn Compiler>) -> Resu
         });
         let api = api.map_err(|error| error.to_string())?;
         api.tokens().bootstrap(&options.core.data_dir, clock::unix_ms()).await?;
-        let server = ApiServer::bind(&options.api, &api).await?;
+        let dashboard = dashboard::router(dashboard::Parts {
+            live,
+            store: Arc::clone(&core.store),
+            versions: Arc::clone(&core.versions),
+            fleet: Arc::clone(&core.fleet),
+            rollouts: Arc::clone(&core.rollouts),
+            guard: Arc::clone(&api) as Arc<dyn Guard>,
+            levels: Some(Arc::clone(&slo) as Arc<dyn ServiceLevels>),
+            costs: None,
+        });
+        let server = ApiServer::bind(&options.api, &api).await?.beside(dashboard);
         if let Some(address) = server.address().map_err(told)? {
             tell(&json!({"event": "listening", "listener": "api", "address": address.to_string()}));
         }
@@ -187,7 +199,6 @@ impl Core {
 }
 
 fn open_store(data_dir: &Path) -> Result<Arc<dyn Store>, String> {
-    std::fs::create_dir_all(data_dir).map_err(|error| format!("{}: {error}", data_dir.display()))?;
     let store = SqliteStore::open(&SqliteOptions::new(data_dir)).map_err(|error| error.to_string())?;
     Ok(Arc::new(store))
 }

@@ -6,6 +6,7 @@ pub mod boot;
 pub mod bundle;
 mod clock;
 pub mod collect;
+pub mod dashboard;
 pub mod push;
 pub mod rollouts;
 pub mod slo;

@@ -4,6 +4,7 @@
 //! A step that fails panics with what was expected: in a test the panic is the report.
 #![allow(clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::unwrap_used)]
 
+pub mod chromium;
 pub mod config;
 pub mod control;
 pub mod crs;

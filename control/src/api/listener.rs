@@ -102,6 +102,13 @@ impl ApiServer {
         })
     }
 
+    /// Serves more beside the API, on other paths.
+    #[must_use]
+    pub fn beside(mut self, more: Router) -> Self {
+        self.router = self.router.merge(more);
+        self
+    }
+
     /// The address that it listens on, when it is one.
     ///
     /// # Errors

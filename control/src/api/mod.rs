@@ -10,6 +10,7 @@ mod config;
 mod config_change;
 mod dispatch;
 mod events;
+mod guard;
 mod id;
 mod idempotency;
 mod listener;

@@ -1,6 +1,7 @@
 //! Keeps the objectives of tenants: counts what frames say, judges every second, tells what fires.
 
 mod deliver;
+mod levels;
 mod restore;
 
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ use weir_schema::telemetry::frame::{Entry, FOLDED, Frame};
 
 use crate::clock;
 use crate::collect::{Usage, Watcher};
+use crate::dashboard::Levels;
 use crate::store::{Batch, NewEvent, Store, StoreError, Write};
 use crate::versions::{Published, Versions};
 
@@ -73,6 +75,8 @@ pub struct SloBook {
     state: Mutex<State>,
     /// Tenants and events that were not counted, because there are too many or their time is wrong.
     uncounted: AtomicU64,
+    /// What the dashboard was shown last, and when.
+    shown: Mutex<(u64, Arc<Levels>)>,
 }
 
 impl SloBook {
@@ -92,6 +96,7 @@ impl SloBook {
             store,
             versions,
             uncounted: AtomicU64::new(0),
+            shown: Mutex::default(),
         });
         book.restore(clock::unix_ms() / 1000)?;
         Ok(book)

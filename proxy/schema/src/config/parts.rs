@@ -56,6 +56,17 @@ impl Own {
         if let Some(address) = &self.admin {
             set("admin", "address", json!(address));
         }
+        if let Some(folder) = &self.state_dir {
+            // What is written does not stand among the files of the version, which come and go with it.
+            for log in ["access_log", "audit_log"] {
+                let file = edge.get_mut("observability").and_then(|all| all.get_mut(log)?.get_mut("file"));
+                if let Some(file) = file
+                    && let Some(path) = file.as_str().map(|path| folder.join(path))
+                {
+                    *file = json!(path);
+                }
+            }
+        }
         let listeners = edge.get_mut("listeners").and_then(Value::as_array_mut);
         for listener in listeners.into_iter().flatten() {
             let own = listener["id"].as_str().and_then(|id| self.listeners.get(id));
@@ -439,6 +450,7 @@ mod tests {
         let errors = check_parts(faulty.clone(), None).unwrap_err();
         assert_eq!(errors[0].pointer, "/tenants/t2/routes/0/pool");
         faulty.tenants.remove("t2");
+        faulty.edge = Arc::from(EDGE.replace("\"version\":1", "\"version\":1,\"observability\":{\"access_log\":{\"file\":\"access.log\"}}"));
         faulty.own = Own {
             region: Some("local".to_owned()),
             state_dir: Some(PathBuf::from("/state")),
@@ -449,5 +461,7 @@ mod tests {
         assert_eq!(config.admin.address.port(), 7);
         assert_eq!(config.listeners[0].address.port(), 8);
         assert_eq!(config.node.state_dir, Some(PathBuf::from("/state")));
+        let log = config.observability.access_log.unwrap();
+        assert_eq!(log.sink, crate::config::checked::LogSink::File(PathBuf::from("/state/access.log")));
     }
 }
