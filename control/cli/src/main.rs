@@ -69,6 +69,8 @@ enum Command {
     Tiers(operate::tiers::Tiers),
     Tokens(operate::tokens::Tokens),
     Top(operate::top::Top),
+    Usage(operate::served::Usage),
+    Slo(operate::served::Slo),
     Events(operate::events::Events),
     /// Ask a running proxy what it would decide about a request, and why.
     Explain(explain::Explain),
@@ -152,6 +154,8 @@ fn main() -> ExitCode {
         Command::Tiers(tiers) => finish(operate::tiers::run(&tiers, json), json),
         Command::Tokens(tokens) => finish(operate::tokens::run(&tokens, json), json),
         Command::Top(top) => finish(operate::top::run(&top, json), json),
+        Command::Usage(usage) => finish(operate::served::usage(&usage, json), json),
+        Command::Slo(slo) => finish(operate::served::slo(&slo, json), json),
         Command::Events(events) => finish(operate::events::run(&events, json), json),
         Command::Config(Config::List(list)) => finish(operate::paths::run_list(&list, json), json),
         Command::Config(Config::Get(get)) => finish(operate::paths::run_get(&get, json), json),

@@ -182,7 +182,13 @@ fn judge(
         target: request.uri.as_bytes(),
         protocol: b"HTTP/1.1",
     };
-    let between = || if clocks == Clocks::Total { None } else { Some(cpu_ns()) };
+    let between = || {
+        if clocks == Clocks::Total {
+            None
+        } else {
+            Some(cpu_ns())
+        }
+    };
     let start = cpu_ns();
     let mut transaction = Transaction::new(Arc::clone(rules), &options, &connection);
     let set_up = between();
@@ -203,7 +209,9 @@ fn judge(
     let report = transaction.finish();
     let end = cpu_ns();
     let mut times = [0; PARTS.len()];
-    let stamps = [set_up, headers, body, response, response_body].into_iter().flatten();
+    let stamps = [set_up, headers, body, response, response_body]
+        .into_iter()
+        .flatten();
     let stamps: Vec<u64> = std::iter::once(start).chain(stamps).chain([end]).collect();
     for (time, pair) in times.iter_mut().zip(stamps.windows(2)) {
         if let [from, to] = pair {

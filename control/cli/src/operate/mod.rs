@@ -5,6 +5,7 @@ pub(crate) mod events;
 pub(crate) mod paths;
 pub(crate) mod proxies;
 pub(crate) mod rollouts;
+pub(crate) mod served;
 pub(crate) mod tenants;
 pub(crate) mod tiers;
 pub(crate) mod tokens;

@@ -59,7 +59,9 @@ impl Own {
         if let Some(folder) = &self.state_dir {
             // What is written does not stand among the files of the version, which come and go with it.
             for log in ["access_log", "audit_log"] {
-                let file = edge.get_mut("observability").and_then(|all| all.get_mut(log)?.get_mut("file"));
+                let file = edge
+                    .get_mut("observability")
+                    .and_then(|all| all.get_mut(log)?.get_mut("file"));
                 if let Some(file) = file
                     && let Some(path) = file.as_str().map(|path| folder.join(path))
                 {
@@ -450,7 +452,10 @@ mod tests {
         let errors = check_parts(faulty.clone(), None).unwrap_err();
         assert_eq!(errors[0].pointer, "/tenants/t2/routes/0/pool");
         faulty.tenants.remove("t2");
-        faulty.edge = Arc::from(EDGE.replace("\"version\":1", "\"version\":1,\"observability\":{\"access_log\":{\"file\":\"access.log\"}}"));
+        faulty.edge = Arc::from(EDGE.replace(
+            "\"version\":1",
+            "\"version\":1,\"observability\":{\"access_log\":{\"file\":\"access.log\"}}",
+        ));
         faulty.own = Own {
             region: Some("local".to_owned()),
             state_dir: Some(PathBuf::from("/state")),
@@ -462,6 +467,9 @@ mod tests {
         assert_eq!(config.listeners[0].address.port(), 8);
         assert_eq!(config.node.state_dir, Some(PathBuf::from("/state")));
         let log = config.observability.access_log.unwrap();
-        assert_eq!(log.sink, crate::config::checked::LogSink::File(PathBuf::from("/state/access.log")));
+        assert_eq!(
+            log.sink,
+            crate::config::checked::LogSink::File(PathBuf::from("/state/access.log"))
+        );
     }
 }
