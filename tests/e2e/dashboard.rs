@@ -52,7 +52,7 @@ fn entry(place: u32, second: u64) -> Entry {
         Outcome::Answered,
         requests - refused - failed,
     );
-    entry.refusals.add(RefusalCode::RateLimited, refused / 2);
+    entry.refusals.add(RefusalCode::LimitAddress, refused / 2);
     entry.refusals.add(RefusalCode::GeoBlocked, refused - refused / 2);
     for step in 0..requests - refused {
         let spread = u32::try_from((step * 7919 + second * 31) % 9000).expect("small");

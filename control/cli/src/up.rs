@@ -8,6 +8,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use weir_control::auth::BOOTSTRAP_FILE;
 use weir_schema::config::{Document, check};
 
 use crate::commands::{SYSTEM, USAGE, complain, fail, print, report};
@@ -243,6 +244,15 @@ async fn supervise(up: &Up, document: &Document, as_json: bool) -> Result<ExitCo
         }
     }
     control.was_ready = true;
+    if !as_json {
+        let token = control_dir.join(BOOTSTRAP_FILE);
+        print(&format!(
+            "  {:<12} http://{}/ (dashboard; its token is in {})",
+            "control",
+            up.api,
+            token.display()
+        ));
+    }
     let begun = |kept: &Kept| {
         told(&json!({"event": "started", "process": kept.name(), "pid": kept.pid()}).to_string())
     };
