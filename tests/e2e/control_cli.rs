@@ -319,6 +319,36 @@ fn a_tenant_lives_step_by_step_on_a_tier() {
 }
 
 #[test]
+fn what_goes_on_is_shown_once_for_scripts() {
+    let bed = Bed::start();
+    bed.roll_out_at_once();
+    let proxy = bed.proxy("eu-1");
+    bed.rule("bad");
+    let document = bed.document(&[tenant("a")]);
+    bed.operator.run(&["apply", "-f", &document, "--wait"]).ends(0);
+    assert_eq!(status(&proxy, "a.test", "/"), 200);
+    let overview = wait_for("a frame with the request", || {
+        let overview = bed.operator.json(&["top", "--once"]);
+        (overview["traffic"]["minute"]["requests"].as_u64()? > 0).then_some(overview)
+    });
+    assert_eq!(overview["proxies"]["connected"], 1, "{overview}");
+    let screen = bed.operator.run(&["top", "--once"]).ends(0);
+    assert!(screen.out.contains("1 of 1 proxy connected"), "{screen:?}");
+    assert!(screen.out.contains("\nTENANT  ROUTE  REQUESTS"), "{screen:?}");
+    let usage = bed.operator.json(&["usage", "--sort", "cpu", "--search", "a"]);
+    assert_eq!(
+        (&usage["items"][0]["tenant"], &usage["items"][0]["requests"]),
+        (&json!("a"), &json!(1))
+    );
+    assert_eq!(
+        bed.operator.json(&["usage", "--search", "nobody"]),
+        json!({"items": []})
+    );
+    let budgets = bed.operator.run(&["slo", "--exit-code"]).ends(0);
+    assert!(budgets.out.starts_with("TENANT  TIER"), "{budgets:?}");
+}
+
+#[test]
 fn shells_complete_the_commands_that_ask_control() {
     for shell in ["bash", "zsh", "fish"] {
         let (code, script) = run(&["completion", shell]);

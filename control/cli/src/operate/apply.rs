@@ -20,8 +20,8 @@ use crate::commands::{complain, print};
 
 /// Paths that are shown of a list.
 const PATHS_SHOWN: usize = 100;
-/// `weir plan --exit-code`: something would change.
-const CHANGES: u8 = 4;
+/// With `--exit-code`: there is something to look at.
+pub(super) const CHANGES: u8 = 4;
 
 /// Make a document, with the files that it names, what control serves. Only what differs is sent. What an earlier document
 /// made and this one does not have goes. Documents of single regions (edge/<region>) stay.

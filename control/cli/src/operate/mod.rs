@@ -5,9 +5,11 @@ pub(crate) mod events;
 pub(crate) mod paths;
 pub(crate) mod proxies;
 pub(crate) mod rollouts;
+pub(crate) mod served;
 pub(crate) mod tenants;
 pub(crate) mod tiers;
 pub(crate) mod tokens;
+pub(crate) mod top;
 pub(crate) mod versions;
 
 mod address;
