@@ -41,20 +41,22 @@ pub struct Own {
 
 impl Own {
     fn apply(&self, edge: &mut Map<String, Value>) {
-        let mut set = |section: &str, key: &str, value: Value| {
+        let set = |edge: &mut Map<String, Value>, section: &str, key: &str, value: Value| {
             let place = edge.entry(section).or_insert_with(|| json!({}));
             if let Some(place) = place.as_object_mut() {
                 place.insert(key.to_owned(), value);
             }
         };
         if let Some(region) = &self.region {
-            set("node", "region", json!(region));
+            set(edge, "node", "region", json!(region));
+            // A document that names no regions is for whichever there are.
+            edge.entry("regions").or_insert_with(|| json!([{"id": region}]));
         }
         if let Some(folder) = &self.state_dir {
-            set("node", "state_dir", json!(folder));
+            set(edge, "node", "state_dir", json!(folder));
         }
         if let Some(address) = &self.admin {
-            set("admin", "address", json!(address));
+            set(edge, "admin", "address", json!(address));
         }
         if let Some(folder) = &self.state_dir {
             // What is written does not stand among the files of the version, which come and go with it.
@@ -457,12 +459,13 @@ mod tests {
             "\"version\":1,\"observability\":{\"access_log\":{\"file\":\"access.log\"}}",
         ));
         faulty.own = Own {
-            region: Some("local".to_owned()),
+            region: Some("eu".to_owned()),
             state_dir: Some(PathBuf::from("/state")),
             admin: Some("127.0.0.1:7".to_owned()),
             listeners: BTreeMap::from([("web".to_owned(), "127.0.0.1:8".to_owned())]),
         };
         let config = check_parts(faulty, None).unwrap().config;
+        assert_eq!(config.node.region.as_str(), "eu");
         assert_eq!(config.admin.address.port(), 7);
         assert_eq!(config.listeners[0].address.port(), 8);
         assert_eq!(config.node.state_dir, Some(PathBuf::from("/state")));
