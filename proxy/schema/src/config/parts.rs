@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::check::{Document, check};
+use super::check::{Document, check_told};
 use super::checked::CheckedConfig;
 use super::error::{ConfigError, tenant_of};
 
@@ -197,23 +197,23 @@ struct Composed {
 
 impl Composed {
     fn check(&self) -> Result<CheckedConfig, Vec<ConfigError>> {
-        check(&self.document).map_err(|errors| self.named(errors))
+        let told = |error: &ConfigError| self.named(error.clone()).to_string();
+        check_told(&self.document, &told)
+            .map_err(|errors| errors.into_iter().map(|error| self.named(error)).collect())
     }
 
-    /// Pointers with the ids of tenants instead of their places, which nobody sees.
-    fn named(&self, mut errors: Vec<ConfigError>) -> Vec<ConfigError> {
-        for error in &mut errors {
-            (error.line, error.column) = (None, None);
-            let id = tenant_of(&error.pointer).and_then(|place| self.ids.get(place));
-            if let Some(id) = id {
-                let inside = error.pointer.splitn(4, '/').nth(3);
-                error.pointer = match inside {
-                    Some(inside) => format!("/tenants/{id}/{inside}"),
-                    None => format!("/tenants/{id}"),
-                };
-            }
+    /// With the ids of tenants in pointers instead of their places, which nobody sees.
+    fn named(&self, mut error: ConfigError) -> ConfigError {
+        (error.line, error.column) = (None, None);
+        let id = tenant_of(&error.pointer).and_then(|place| self.ids.get(place));
+        if let Some(id) = id {
+            let inside = error.pointer.splitn(4, '/').nth(3);
+            error.pointer = match inside {
+                Some(inside) => format!("/tenants/{id}/{inside}"),
+                None => format!("/tenants/{id}"),
+            };
         }
-        errors
+        error
     }
 }
 
