@@ -228,22 +228,24 @@ pub fn check_parts(parts: Parts, previous: Option<&CheckedParts>) -> Result<Chec
             && old.base == new.base
             && old.own == new.own
     });
-    match usable {
-        Some(previous) => check_changed(parts, previous),
-        None => {
-            let composed = parts.document(None)?;
-            let config = composed.check()?;
-            let errors = borrowed(&config, &composed.owned);
-            if !errors.is_empty() {
-                return Err(errors);
-            }
-            Ok(CheckedParts {
-                config: finished(config, &parts.digest),
-                pools: composed.owned,
-                parts,
-            })
-        }
+    // Who is set aside, and why, hangs on all tenants: then all are checked.
+    let usable = usable.filter(|previous| previous.config.quarantined.is_empty());
+    if let Some(previous) = usable
+        && let Some(checked) = check_changed(&parts, previous)?
+    {
+        return Ok(checked);
     }
+    let composed = parts.document(None)?;
+    let config = composed.check()?;
+    let errors = borrowed(&config, &composed.owned);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    Ok(CheckedParts {
+        config: finished(config, &parts.digest),
+        pools: composed.owned,
+        parts,
+    })
 }
 
 fn finished(mut config: CheckedConfig, digest: &str) -> CheckedConfig {
@@ -253,27 +255,19 @@ fn finished(mut config: CheckedConfig, digest: &str) -> CheckedConfig {
     config
 }
 
-fn check_changed(parts: Parts, previous: &CheckedParts) -> Result<CheckedParts, Vec<ConfigError>> {
+/// Checks what changed; `None` when a tenant would be set aside.
+fn check_changed(parts: &Parts, previous: &CheckedParts) -> Result<Option<CheckedParts>, Vec<ConfigError>> {
     let old = &previous.parts.tenants;
-    let aside = previous
-        .config
-        .quarantined
+    let differs = |id: &str, text: &Arc<str>| {
+        old.get(id)
+            .is_none_or(|known| !Arc::ptr_eq(known, text) && known != text)
+    };
+    let changed: HashSet<&str> = parts
+        .tenants
         .iter()
-        .filter_map(|one| one.id.as_ref());
-    let mut changed: HashSet<&str> = aside
-        .map(|id| id.as_str())
-        .filter(|id| parts.tenants.contains_key(*id))
+        .filter(|(id, text)| differs(id, text))
+        .map(|(id, _)| id.as_str())
         .collect();
-    changed.extend(
-        parts
-            .tenants
-            .iter()
-            .filter(|(id, text)| {
-                old.get(*id)
-                    .is_none_or(|known| !Arc::ptr_eq(known, text) && known != *text)
-            })
-            .map(|(id, _)| id.as_str()),
-    );
     // Their pools, and what they held of the names that all share, are free again.
     let gone: HashSet<&str> = old
         .keys()
@@ -282,6 +276,9 @@ fn check_changed(parts: Parts, previous: &CheckedParts) -> Result<CheckedParts, 
         .collect();
     let composed = parts.document(Some(&changed))?;
     let mut config = composed.check()?;
+    if !config.quarantined.is_empty() {
+        return Ok(None);
+    }
     let kept = previous
         .config
         .tenants
@@ -326,11 +323,11 @@ fn check_changed(parts: Parts, previous: &CheckedParts) -> Result<CheckedParts, 
             pools.insert(id.clone(), names.clone());
         }
     }
-    Ok(CheckedParts {
+    Ok(Some(CheckedParts {
         config: finished(config, &parts.digest),
         pools,
-        parts,
-    })
+        parts: parts.clone(),
+    }))
 }
 
 /// Routes to pools of other tenants.
