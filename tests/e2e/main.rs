@@ -38,6 +38,7 @@ mod suggest;
 mod tenants;
 mod tls;
 mod tour;
+mod tour_control;
 mod upgrade;
 mod upstream;
 mod waf;

@@ -206,6 +206,11 @@ async fn supervise(up: &Up, document: &Document, as_json: bool) -> Result<ExitCo
     let (control_dir, state_dir) = (data.path.join("control"), data.path.join("proxy"));
     // The port is the kernel's at first, and kept when control is started again.
     let push = free_port().map_err(|error| error.to_string())?;
+    let api = if up.api.ends_with(":0") {
+        free_port().map_err(|error| error.to_string())?
+    } else {
+        up.api.clone()
+    };
     let mut control = arguments(&[
         "control",
         "--push",
