@@ -83,7 +83,7 @@ impl Up {
 impl Drop for Up {
     fn drop(&mut self) {
         // Its children end with it.
-        drop(kill_process(Pid::from_child(&self.child), Signal::TERM));
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
         for _ in 0..100 {
             if matches!(self.child.try_wait(), Ok(Some(_))) {
                 return;

@@ -215,6 +215,8 @@ async fn supervise(up: &Up, document: &Document, as_json: bool) -> Result<ExitCo
         "control",
         "--push",
         &push,
+        "--api",
+        &api,
         "--local-proxy",
         &format!("{NODE}={NODE}"),
     ]);
