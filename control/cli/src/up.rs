@@ -256,7 +256,7 @@ async fn supervise(up: &Up, document: &Document, as_json: bool) -> Result<ExitCo
         print(&format!(
             "  {:<12} http://{}/ (dashboard; its token is in {})",
             "control",
-            up.api,
+            api,
             token.display()
         ));
     }
