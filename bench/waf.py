@@ -113,11 +113,11 @@ def engine(chosen):
                 "--repeat", "300", "--json",
             ])
             theirs = on_one_cpu([python, peer, config, chosen.requests, "30"])
-            for mine, peer in zip(ours["requests"], theirs["requests"]):
-                row = rows.setdefault((mine["name"], level), {"weir_us": mine["us"], "modsecurity_us": peer["total_us"]})
+            for mine, other in zip(ours["requests"], theirs["requests"]):
+                row = rows.setdefault((mine["name"], level), {"weir_us": mine["us"], "modsecurity_us": other["total_us"]})
                 row["weir_us"] = min(row["weir_us"], mine["us"])
-                row["modsecurity_us"] = min(row["modsecurity_us"], peer["total_us"])
-                row["ids_differ"] = sorted(set(mine["ids"]) ^ set(peer["ids"]))
+                row["modsecurity_us"] = min(row["modsecurity_us"], other["total_us"])
+                row["ids_differ"] = sorted(set(mine["ids"]) ^ set(other["ids"]))
     figures, lines = [], ["| request | paranoia | Weir us | ModSecurity us | ratio | goal us | rules that differ |", "|---|---:|---:|---:|---:|---:|---|"]
     for (name, level), row in rows.items():
         ratio = row["modsecurity_us"] / row["weir_us"]

@@ -38,7 +38,7 @@ pub struct CoreOptions {
 pub struct ControlOptions {
     /// What owns the configuration.
     pub core: CoreOptions,
-    /// A document that is published at the start, and again at SIGHUP, if it differs from what is served.
+    /// A document that is published at the start and at SIGHUP, if it is another one than was published last.
     pub config: Option<PathBuf>,
     /// Proxies of this machine, with their regions: their join tokens are written below `join` in the data folder.
     pub local_proxies: Vec<(String, String)>,
@@ -72,10 +72,10 @@ pub fn run_control(options: ControlOptions, compiler: Box<dyn Compiler>) -> Resu
         let delivery = Delivery::start(options.alerts.clone())?;
         let told = |error: std::io::Error| error.to_string();
         tell(&json!({"event": "listening", "listener": "push", "address": core.push.address().map_err(told)?.to_string()}));
-        let versions = Arc::clone(&core.versions);
+        let (store, versions) = (Arc::clone(&core.store), Arc::clone(&core.versions));
         seed::join_local(&core, &options).await?;
         if let Some(file) = &options.config {
-            seed::publish(&versions, file).await?;
+            seed::publish(&store, &versions, file).await?;
         }
         let mut hup = signal(SignalKind::hangup()).map_err(told)?;
         let mut ended = signal(SignalKind::terminate()).map_err(told)?;
@@ -117,7 +117,7 @@ pub fn run_control(options: ControlOptions, compiler: Box<dyn Compiler>) -> Resu
                 _ = interrupted.recv() => break,
                 _ = hup.recv() => if let Some(file) = &options.config {
                     // What is wrong was told; what is served stays.
-                    let _ = seed::publish(&versions, file).await;
+                    let _ = seed::publish(&store, &versions, file).await;
                 },
             }
         }
@@ -199,7 +199,6 @@ impl Core {
 }
 
 fn open_store(data_dir: &Path) -> Result<Arc<dyn Store>, String> {
-    std::fs::create_dir_all(data_dir).map_err(|error| format!("{}: {error}", data_dir.display()))?;
     let store = SqliteStore::open(&SqliteOptions::new(data_dir)).map_err(|error| error.to_string())?;
     Ok(Arc::new(store))
 }

@@ -104,6 +104,7 @@ async fn schemathesis_finds_no_failure() {
     let folder = tempfile::tempdir().unwrap();
     let (url, token, _ended) = serve(folder.path()).await;
     let control = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let seed = std::env::var("WEIR_FUZZ_SEED").unwrap_or_else(|_| "1".to_owned());
     let examples = std::env::var("WEIR_FUZZ_EXAMPLES").unwrap_or_else(|_| "15".to_owned());
     let child = tokio::process::Command::new(schemathesis)
         .arg("--config-file")
@@ -122,7 +123,7 @@ async fn schemathesis_finds_no_failure() {
             "--rate-limit",
             "150/s",
             "--seed",
-            "1",
+            &seed,
             "--max-examples",
             &examples,
             "--no-color",

@@ -30,7 +30,7 @@ fn every_key_has_a_fact() {
     let files = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path());
-    let facts = files.filter(|path| !path.ends_with("config_keys.rs"));
+    let facts = files.filter(|path| path.is_file() && !path.ends_with("config_keys.rs"));
     let mut sources: String = facts.map(|path| std::fs::read_to_string(path).unwrap()).collect();
     sources.push_str(include_str!("../src/config.rs"));
     let mut all = BTreeSet::new();

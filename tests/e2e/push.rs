@@ -277,7 +277,7 @@ fn usage_is_counted_once_whatever_crashes() {
     // Nothing comes twice.
     std::thread::sleep(std::time::Duration::from_millis(1500));
     assert_eq!(all(), (280, 140));
-    let log = std::fs::read_to_string(state.path().join("pushed/tree/files/access.log")).unwrap_or_default();
+    let log = std::fs::read_to_string(state.path().join("access.log")).unwrap();
     let lines = log
         .lines()
         .filter(|line| line.contains("\"tenant\":\"a\""))

@@ -13,6 +13,7 @@ pub mod h2_origin;
 pub mod h2c;
 pub mod h2raw;
 pub mod load;
+pub mod operator;
 pub mod origin;
 pub mod origin_process;
 pub mod pki;

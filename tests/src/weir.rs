@@ -101,6 +101,17 @@ impl Weir {
         Self::spawn_command(command, folder).ready()
     }
 
+    /// Starts `weir control` and waits until it is ready; its listeners are `api` and `push`.
+    pub fn start_control(data_dir: &Path, arguments: &[&str]) -> Self {
+        let mut command = Command::new(binary());
+        command
+            .args(["control", "--push", "127.0.0.1:0", "--data-dir"])
+            .arg(data_dir)
+            .args(arguments);
+        let folder = TempDir::with_prefix("weir-e2e-").expect("a temporary folder");
+        Self::spawn_command(command, folder).ready()
+    }
+
     fn spawn(text: &str, files: &[(&str, &str)], arguments: &[&str]) -> Self {
         Self::spawn_program(binary(), text, files, arguments, None)
     }

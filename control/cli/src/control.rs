@@ -63,7 +63,8 @@ pub(crate) struct Control {
     /// No TLS for proxies: only on a loopback address.
     #[arg(long, conflicts_with_all = ["push_cert", "push_client_ca"])]
     push_plain: bool,
-    /// A document that is published at the start, and again at SIGHUP, if it differs from what is served.
+    /// A document that is published at the start and at SIGHUP, if it is another one than was published last: what was changed
+    /// since in other ways stays.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// A proxy of this machine: its join token is written to FOLDER/join/NAME; repeatable.

@@ -4,6 +4,7 @@ mod commands;
 mod control;
 mod demo;
 mod explain;
+mod operate;
 mod proxy;
 mod rules_bench;
 mod rules_explain;
@@ -21,14 +22,16 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use operate::finish;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Weir: a regional ingress that knows whose request it is, where it comes from, how much it may do and whether it is
 /// an attack.
 ///
-/// Exit codes: 0 done; 1 the input is not valid, or a running proxy refused it (errors are printed); 2 wrong usage; 3 the
-/// system refused (a port, a file, a proxy that does not answer).
+/// Exit codes: 0 done; 1 the input is not valid, or control or a running proxy refused it (errors are printed); 2 wrong usage;
+/// 3 the system refused (a port, a file, a process that does not answer), or time is over.
 #[derive(Parser)]
 #[command(name = "weir", version, arg_required_else_help = true)]
 struct Cli {
@@ -55,9 +58,23 @@ enum Command {
     Proxy(proxy::Proxy),
     /// Run the control process: it owns the configuration and pushes it to proxies.
     Control(control::Control),
+    Apply(operate::apply::Apply),
+    Plan(operate::apply::Plan),
+    Diff(operate::versions::Diff),
+    Rollback(operate::versions::Rollback),
+    Versions(operate::versions::Versions),
+    Rollouts(operate::rollouts::Rollouts),
+    Proxies(operate::proxies::Proxies),
+    Tenants(operate::tenants::Tenants),
+    Tiers(operate::tiers::Tiers),
+    Tokens(operate::tokens::Tokens),
+    Top(operate::top::Top),
+    Usage(operate::served::Usage),
+    Slo(operate::served::Slo),
+    Events(operate::events::Events),
     /// Ask a running proxy what it would decide about a request, and why.
     Explain(explain::Explain),
-    /// Look at configuration documents.
+    /// Look at configuration documents, and at what control serves.
     #[command(subcommand)]
     Config(Config),
     /// Look at rule files.
@@ -94,6 +111,10 @@ enum Config {
     Example,
     /// Print the JSON Schema of documents.
     Schema,
+    List(operate::paths::List),
+    Get(operate::paths::Get),
+    Put(operate::paths::Put),
+    Delete(operate::paths::Delete),
 }
 
 #[derive(Subcommand)]
@@ -122,6 +143,24 @@ fn main() -> ExitCode {
         Command::Up(up) => up::run(&up, json),
         Command::Proxy(proxy) => proxy::run(&proxy, json),
         Command::Control(control) => control::run(&control, json),
+        Command::Apply(apply) => finish(operate::apply::apply(&apply, json), json),
+        Command::Plan(plan) => finish(operate::apply::plan(&plan, json), json),
+        Command::Diff(diff) => finish(operate::versions::diff(&diff, json), json),
+        Command::Rollback(rollback) => finish(operate::versions::rollback(&rollback, json), json),
+        Command::Versions(versions) => finish(operate::versions::versions(&versions, json), json),
+        Command::Rollouts(rollouts) => finish(operate::rollouts::run(&rollouts, json), json),
+        Command::Proxies(proxies) => finish(operate::proxies::run(&proxies, json), json),
+        Command::Tenants(tenants) => finish(operate::tenants::run(&tenants, json), json),
+        Command::Tiers(tiers) => finish(operate::tiers::run(&tiers, json), json),
+        Command::Tokens(tokens) => finish(operate::tokens::run(&tokens, json), json),
+        Command::Top(top) => finish(operate::top::run(&top, json), json),
+        Command::Usage(usage) => finish(operate::served::usage(&usage, json), json),
+        Command::Slo(slo) => finish(operate::served::slo(&slo, json), json),
+        Command::Events(events) => finish(operate::events::run(&events, json), json),
+        Command::Config(Config::List(list)) => finish(operate::paths::run_list(&list, json), json),
+        Command::Config(Config::Get(get)) => finish(operate::paths::run_get(&get, json), json),
+        Command::Config(Config::Put(put)) => finish(operate::paths::run_put(&put, json), json),
+        Command::Config(Config::Delete(delete)) => finish(operate::paths::run_delete(&delete, json), json),
         Command::Explain(explain) => explain::explain(&explain, json),
         Command::Config(Config::Check { file, files }) => commands::config_check(&file, files, json),
         Command::Config(Config::Diff { old, new }) => commands::config_diff(&old, &new, json),

@@ -8,6 +8,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use weir_control::auth::BOOTSTRAP_FILE;
 use weir_schema::config::{Document, check};
 
 use crate::commands::{SYSTEM, USAGE, complain, fail, print, report};
@@ -205,10 +206,17 @@ async fn supervise(up: &Up, document: &Document, as_json: bool) -> Result<ExitCo
     let (control_dir, state_dir) = (data.path.join("control"), data.path.join("proxy"));
     // The port is the kernel's at first, and kept when control is started again.
     let push = free_port().map_err(|error| error.to_string())?;
+    let api = if up.api.ends_with(":0") {
+        free_port().map_err(|error| error.to_string())?
+    } else {
+        up.api.clone()
+    };
     let mut control = arguments(&[
         "control",
         "--push",
         &push,
+        "--api",
+        &api,
         "--local-proxy",
         &format!("{NODE}={NODE}"),
     ]);
@@ -243,6 +251,15 @@ async fn supervise(up: &Up, document: &Document, as_json: bool) -> Result<ExitCo
         }
     }
     control.was_ready = true;
+    if !as_json {
+        let token = control_dir.join(BOOTSTRAP_FILE);
+        print(&format!(
+            "  {:<12} http://{}/ (dashboard; its token is in {})",
+            "control",
+            api,
+            token.display()
+        ));
+    }
     let begun = |kept: &Kept| {
         told(&json!({"event": "started", "process": kept.name(), "pid": kept.pid()}).to_string())
     };

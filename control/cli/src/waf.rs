@@ -71,7 +71,7 @@ pub(crate) struct Mode {
 }
 
 /// A time of whole seconds, minutes, hours or days.
-fn seconds(text: &str) -> Result<u64, String> {
+pub(crate) fn seconds(text: &str) -> Result<u64, String> {
     let wrong = || "give a number with s, m, h or d, such as 15m".to_owned();
     let unit_at = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
     let (number, unit) = text.split_at(unit_at);

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::Api;
 use super::answer::Answer;
 use super::call::Call;
+use super::config::for_path;
 use super::id::is_id;
 use super::idempotency::{self, Known};
 use super::problem::{Code, Problem};
@@ -172,11 +173,7 @@ fn authorize(route: &Route, call: &Call) -> Result<(), Problem> {
         Scoped::Any | Scoped::Region | Scoped::Subject => Ok(()),
         Scoped::Everything => call.for_everything(),
         Scoped::Tenant => call.for_tenant(call.param("tenant")),
-        Scoped::Path => match call.param("path").split_once('/') {
-            Some(("tenants", tenant)) => call.for_tenant(tenant),
-            Some(("edge", region)) => call.for_region(region),
-            _ => call.for_everything(),
-        },
+        Scoped::Path => for_path(call, call.param("path")),
     }
 }
 

@@ -344,7 +344,7 @@ pub(super) static ROUTES: &[Route] = &[
     })
     .allow(Role::Read, Scoped::Any)
     .about("A tier."),
-    Route::new(Verb::Put, "/v1/tiers/{id}", "tier.put", any, |call| {
+    Route::new(Verb::Put, "/v1/tiers/{id}", "tier.put", of::<Tier>, |call| {
         Box::pin(tiers::put(call))
     })
     .allow(Role::Admin, Scoped::Everything)

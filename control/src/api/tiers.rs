@@ -228,19 +228,25 @@ pub(super) async fn put(mut call: Call) -> Result<Answer, Problem> {
             _ => {}
         },
     }
-    let answer = publish(&mut call, edge, vec![(id.clone(), new)], "tier.change").await?;
-    // The tag has the record's, which is known after the commit.
-    if call.dry_run { Ok(answer) } else { get(call).await }
+    let if_match = record.map_or(IfMatch::Absent, |record| IfMatch::Etag(record.etag));
+    let answer = publish(&mut call, edge, vec![(id.clone(), new, if_match)], "tier.change").await?;
+    match answer {
+        Answer::Json(document) if call.dry_run => Answer::ok(&document.body["items"][0]),
+        // The tag has the record's, which is known after the commit.
+        _ => get(call).await,
+    }
 }
 
 /// `POST /v1/tiers/standard`: makes those of the three that are not there.
 pub(super) async fn make_standard(mut call: Call) -> Result<Answer, Problem> {
     let edge = edge(&call)?;
-    let missing = STANDARD
-        .map(standard)
-        .into_iter()
-        .filter(|(id, _)| defaults(&edge.document, id).is_none());
-    let missing = missing.collect();
+    let mut missing = Vec::new();
+    for (id, new) in STANDARD.map(standard) {
+        if defaults(&edge.document, &id).is_none() {
+            // Its terms may be left from before.
+            missing.push((id, new, IfMatch::Any));
+        }
+    }
     publish(&mut call, edge, missing, "tier.standard").await
 }
 
@@ -248,7 +254,7 @@ pub(super) async fn make_standard(mut call: Call) -> Result<Answer, Problem> {
 async fn publish(
     call: &mut Call,
     edge: Edge,
-    tiers: Vec<(String, NewTier)>,
+    tiers: Vec<(String, NewTier, IfMatch)>,
     action: &'static str,
 ) -> Result<Answer, Problem> {
     let Edge {
@@ -257,29 +263,17 @@ async fn publish(
     } = edge;
     let mut also = Vec::new();
     let mut items = Vec::new();
-    for (id, new) in tiers {
+    for (id, new, if_match) in tiers {
         let mut defaults = new.defaults;
         defaults.insert("id".to_owned(), json!(id));
         let defaults = Value::Object(defaults);
-        let list = document
-            .as_object_mut()
-            .map(|edge| edge.entry("tiers").or_insert_with(|| json!([])));
-        let Some(list) = list.and_then(Value::as_array_mut) else {
-            return Err(Problem::new(
-                Code::Conflict,
-                "`tiers` of the edge is no list: mend it first",
-            ));
-        };
-        match list.iter_mut().find(|tier| tier["id"] == id.as_str()) {
-            Some(tier) => tier.clone_from(&defaults),
-            None => list.push(defaults.clone()),
-        }
+        place(&mut document, &id, &defaults)?;
         let body = json!(new.terms).to_string().into_bytes();
         also.push(Write::Put {
             kind: Kind::Tier,
             id: id.clone(),
             body,
-            if_match: IfMatch::Any,
+            if_match,
         });
         let said = Said {
             action: "tier.change",
@@ -324,4 +318,22 @@ async fn publish(
         }
         Err(refused) => Err(refused.into()),
     }
+}
+
+/// Writes the defaults of a tier into the edge.
+fn place(edge: &mut Value, id: &str, defaults: &Value) -> Result<(), Problem> {
+    let list = edge
+        .as_object_mut()
+        .map(|edge| edge.entry("tiers").or_insert_with(|| json!([])));
+    let Some(list) = list.and_then(Value::as_array_mut) else {
+        return Err(Problem::new(
+            Code::Conflict,
+            "`tiers` of the edge is no list: mend it first",
+        ));
+    };
+    match list.iter_mut().find(|tier| tier["id"] == id) {
+        Some(tier) => tier.clone_from(defaults),
+        None => list.push(defaults.clone()),
+    }
+    Ok(())
 }

@@ -8,4 +8,4 @@ mod tokens;
 pub use role::{Names, Role, Scope};
 pub use throttle::Throttle;
 pub use token::{NewSecret, TokenRecord};
-pub use tokens::{AuthError, Principal, Tokens};
+pub use tokens::{AuthError, BOOTSTRAP_FILE, Principal, Tokens};

@@ -21,7 +21,7 @@ const VERIFYING_MAX: usize = 2;
 /// One failed login per address in this time, in the long run.
 const FAILED_INTERVAL_MS: u64 = 6_000;
 /// The file of the first token.
-const BOOTSTRAP_FILE: &str = "admin.token";
+pub const BOOTSTRAP_FILE: &str = "admin.token";
 
 /// Who asks.
 #[derive(Debug, PartialEq, Eq)]

@@ -7,21 +7,28 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use weir_schema::config::Document;
-use weir_schema::push::JoinToken;
+use weir_schema::push::{JoinToken, ObjectHash};
 
 use super::{ControlOptions, Core, tell};
 use crate::bundle::{bundle, is_managed};
 use crate::clock;
 use crate::push::new_proxy;
-use crate::store::{Batch, IfMatch, Kind, NewEvent};
+use crate::store::{Batch, IfMatch, Kind, NewEvent, Store, StoreError};
 use crate::versions::{Actor, Change, Refused, Versions};
 
-/// Publishes a document if it differs from what is served.
+/// The record that says which document was published last, by the hash of all its objects.
+const PUBLISHED: &str = "published_document";
+
+/// Publishes a document if it is another one than was published last: what was changed since then in other ways stays.
 ///
 /// # Errors
 /// All that is wrong with it, in lines; nothing has changed then.
-pub(super) async fn publish(versions: &Arc<Versions>, file: &Path) -> Result<(), String> {
-    let published = try_publish(versions, file).await;
+pub(super) async fn publish(
+    store: &Arc<dyn Store>,
+    versions: &Arc<Versions>,
+    file: &Path,
+) -> Result<(), String> {
+    let published = try_publish(store, versions, file).await;
     match &published {
         Ok(Some(revision)) => tell(&json!({"event": "published", "revision": revision})),
         Ok(None) => {}
@@ -32,7 +39,11 @@ pub(super) async fn publish(versions: &Arc<Versions>, file: &Path) -> Result<(),
     published.map(drop)
 }
 
-async fn try_publish(versions: &Arc<Versions>, file: &Path) -> Result<Option<u64>, String> {
+async fn try_publish(
+    store: &Arc<dyn Store>,
+    versions: &Arc<Versions>,
+    file: &Path,
+) -> Result<Option<u64>, String> {
     let shown = file.display().to_string();
     let base = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     let document = Document {
@@ -41,7 +52,18 @@ async fn try_publish(versions: &Arc<Versions>, file: &Path) -> Result<Option<u64
         name: shown.clone(),
     };
     let put = bundle(&document).map_err(|errors| errors.join("\n"))?;
+    let objects = put.iter().map(|(path, bytes)| (path, ObjectHash::of(bytes)));
+    let sum = ObjectHash::of(format!("{:?}", objects.collect::<Vec<_>>()).as_bytes());
+    let told = |error: StoreError| error.to_string();
+    let last = store.get(Kind::Meta, PUBLISHED).map_err(told)?;
+    let last: Option<ObjectHash> = last.map(|record| record.json()).transpose().map_err(told)?;
     let newest = versions.newest();
+    if newest.is_some() && last == Some(sum) {
+        return Ok(None);
+    }
+    let remember = Batch::at(clock::unix_ms())
+        .put(Kind::Meta, PUBLISHED, &sum, IfMatch::Any)
+        .map_err(told)?;
     let served = newest.iter().flat_map(|newest| newest.content.listing.iter());
     let remove = served
         .map(|(path, _)| path)
@@ -51,6 +73,7 @@ async fn try_publish(versions: &Arc<Versions>, file: &Path) -> Result<Option<u64
         remove: remove.collect(),
         put: put.into_iter().collect(),
         note: format!("from {shown}"),
+        also: remember.writes,
         ..Change::default()
     };
     match versions

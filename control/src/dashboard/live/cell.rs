@@ -91,7 +91,7 @@ impl Cell {
             Span::Minute => &self.short,
             Span::TenMinutes => &self.long,
         };
-        for (_, slot) in ring.since(span.from_slot(now_s)) {
+        for (_, slot) in ring.since(span.first_slot(now_s)) {
             into.usage.add(&slot.usage);
             if whole {
                 into.refusals.merge(&slot.refusals);
@@ -104,7 +104,7 @@ impl Cell {
     pub(super) fn routes(&self, now_s: u64) -> impl Iterator<Item = (&str, RouteSum)> {
         self.routes.iter().map(move |(route, ring)| {
             let mut sum = RouteSum::default();
-            let slots = ring.since(Span::Minute.from_slot(now_s));
+            let slots = ring.since(Span::Minute.first_slot(now_s));
             slots.for_each(|(_, more)| sum.add(*more));
             (&**route, sum)
         })
@@ -112,7 +112,7 @@ impl Cell {
 
     /// Forgets routes without requests lately; gives how many routes are left.
     pub(super) fn tidy(&mut self, now_s: u64) -> usize {
-        let oldest = Span::Minute.from_slot(now_s);
+        let oldest = Span::Minute.first_slot(now_s);
         self.routes
             .retain(|_, ring| ring.newest().is_some_and(|newest| newest >= oldest));
         self.routes.len()
@@ -120,7 +120,7 @@ impl Cell {
 
     /// Whether nothing was counted lately.
     pub(super) fn is_silent(&self, now_s: u64) -> bool {
-        let oldest = Span::TenMinutes.from_slot(now_s);
+        let oldest = Span::TenMinutes.first_slot(now_s);
         self.long.newest().is_none_or(|newest| newest < oldest)
     }
 }

@@ -128,7 +128,7 @@ impl Live {
         let mut state = self.state();
         state.tidy(now_s);
         state.newest_ms = Some(now_ms);
-        if at_s / span::LONG.seconds < Span::TenMinutes.from_slot(now_s) {
+        if at_s / span::LONG.seconds < Span::TenMinutes.first_slot(now_s) {
             return;
         }
         let region = state.region(region);

@@ -104,7 +104,7 @@ impl Region {
             Span::Minute => &self.short,
             Span::TenMinutes => &self.long,
         };
-        ring.since(span.from_slot(now_s))
+        ring.since(span.first_slot(now_s))
             .for_each(|(_, slot)| into.add(slot));
     }
 

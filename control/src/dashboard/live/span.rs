@@ -33,7 +33,7 @@ impl Grain {
     }
 
     /// The first slot of all that are kept.
-    const fn from_slot(self, now_s: u64) -> u64 {
+    const fn first_slot(self, now_s: u64) -> u64 {
         (now_s / self.seconds + 1).saturating_sub(self.slots)
     }
 }
@@ -58,13 +58,13 @@ impl Span {
     }
 
     /// Its first slot.
-    pub(super) const fn from_slot(self, now_s: u64) -> u64 {
-        self.grain().from_slot(now_s)
+    pub(super) const fn first_slot(self, now_s: u64) -> u64 {
+        self.grain().first_slot(now_s)
     }
 
     /// Seconds that it covers, of those since `since_s`, without the newest, whose frames are still coming.
     pub(in crate::dashboard) fn seconds(self, now_s: u64, since_s: u64) -> u64 {
-        let from_s = (self.from_slot(now_s) * self.grain().seconds).max(since_s);
+        let from_s = (self.first_slot(now_s) * self.grain().seconds).max(since_s);
         now_s.saturating_sub(SETTLE_S).saturating_sub(from_s).max(1)
     }
 }

@@ -204,27 +204,9 @@ fn one(connection: &Connection, now_ms: i64, op: &Op, committed: &mut Committed)
             statement.execute(params![kind.as_str(), id])?;
         }
         Op::Write(Write::Event(event)) => committed.events.push(append(connection, now_ms, event)?),
-        Op::Write(Write::PruneFrames { before_ms }) => {
-            let sql = "DELETE FROM frame WHERE (node, epoch, first) IN
-                (SELECT node, epoch, first FROM frame f WHERE changed_ms < ?1 AND NOT EXISTS
-                    (SELECT 1 FROM frame g WHERE g.node = f.node AND g.epoch = f.epoch AND g.changed_ms >= ?1) LIMIT ?2)";
-            let rows = int(PRUNE_ROWS_MAX)?;
-            committed.pruned += connection
-                .prepare_cached(sql)?
-                .execute(params![int(*before_ms)?, rows])? as u64;
-        }
-        Op::Write(Write::PruneRecords { kind, before_ms }) => {
-            let sql = "DELETE FROM record WHERE rowid IN
-                (SELECT rowid FROM record WHERE kind = ?1 AND changed_ms < ?2 LIMIT ?3)";
-            let values = params![kind.as_str(), int(*before_ms)?, int(PRUNE_ROWS_MAX)?];
-            committed.pruned += connection.prepare_cached(sql)?.execute(values)? as u64;
-        }
-        Op::Write(Write::PruneRollups { series, before_ms }) => {
-            let sql = "DELETE FROM rollup WHERE (series, bucket_ms, key) IN
-                (SELECT series, bucket_ms, key FROM rollup WHERE series = ?1 AND bucket_ms < ?2 LIMIT ?3)";
-            let values = params![series, int(*before_ms)?, int(PRUNE_ROWS_MAX)?];
-            committed.pruned += connection.prepare_cached(sql)?.execute(values)? as u64;
-        }
+        Op::Write(
+            prune @ (Write::PruneFrames { .. } | Write::PruneRecords { .. } | Write::PruneRollups { .. }),
+        ) => committed.pruned += pruned(connection, prune)?,
         Op::Write(Write::RemoveObject { hash }) => {
             connection
                 .prepare_cached("DELETE FROM object WHERE hash = ?1")?
@@ -237,6 +219,37 @@ fn one(connection: &Connection, now_ms: i64, op: &Op, committed: &mut Committed)
         Op::Write(Write::Put { .. } | Write::PutObject { .. }) => {}
     }
     Ok(())
+}
+
+/// Removes what is old, at most [`PRUNE_ROWS_MAX`] rows of it.
+fn pruned(connection: &Connection, prune: &Write) -> Result<u64, Stop> {
+    let rows = int(PRUNE_ROWS_MAX)?;
+    let removed = match prune {
+        Write::PruneFrames { before_ms } => {
+            let sql = "DELETE FROM frame WHERE (node, epoch, first) IN
+                (SELECT node, epoch, first FROM frame f WHERE changed_ms < ?1 AND NOT EXISTS
+                    (SELECT 1 FROM frame g WHERE g.node = f.node AND g.epoch = f.epoch AND g.changed_ms >= ?1) LIMIT ?2)";
+            connection
+                .prepare_cached(sql)?
+                .execute(params![int(*before_ms)?, rows])?
+        }
+        Write::PruneRecords { kind, before_ms } => {
+            let sql = "DELETE FROM record WHERE rowid IN
+                (SELECT rowid FROM record WHERE kind = ?1 AND changed_ms < ?2 LIMIT ?3)";
+            connection
+                .prepare_cached(sql)?
+                .execute(params![kind.as_str(), int(*before_ms)?, rows])?
+        }
+        Write::PruneRollups { series, before_ms } => {
+            let sql = "DELETE FROM rollup WHERE (series, bucket_ms, key) IN
+                (SELECT series, bucket_ms, key FROM rollup WHERE series = ?1 AND bucket_ms < ?2 LIMIT ?3)";
+            connection
+                .prepare_cached(sql)?
+                .execute(params![series, int(*before_ms)?, rows])?
+        }
+        _ => 0,
+    };
+    Ok(removed as u64)
 }
 
 fn expect(connection: &Connection, kind: Kind, id: &str, if_match: IfMatch) -> Result<(), Stop> {

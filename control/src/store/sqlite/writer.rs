@@ -1,6 +1,8 @@
 //! The one thread that writes. Batches that wait while the disk is busy share the next transaction and its one fsync.
 //!
-//! Measured 2026-11-25 on the 2-core machine, see `group_commit_throughput` in the suite: MEASURED.
+//! Measured 2026-11-25 on the 2-core machine under a load of 9, unoptimised build, each batch a record of 300 bytes, an event
+//! and a counter (`group_commit_throughput` prints it again): 5,900 to 8,500 acknowledged commits a second of 64 writers, 270 to
+//! 700 of one writer, which waits for an fsync each time.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};

@@ -42,6 +42,14 @@ const REASONS_MAX: usize = 20;
 /// All faults in the order of the document. With `tenant_errors: quarantine`, faults wholly inside tenants set those
 /// tenants aside instead.
 pub fn check(document: &Document) -> Result<CheckedConfig, Vec<ConfigError>> {
+    check_told(document, &ToString::to_string)
+}
+
+/// As [`check`]; `told` makes the reasons of tenants that are set aside.
+pub(super) fn check_told(
+    document: &Document,
+    told: &dyn Fn(&ConfigError) -> String,
+) -> Result<CheckedConfig, Vec<ConfigError>> {
     let tree = tree::parse(&document.text).map_err(|error| vec![error])?;
     let mut faults = Faults::default();
     let value = rule::shape(&tree, rule::document(), &At::Root, &mut faults);
@@ -71,7 +79,7 @@ pub fn check(document: &Document) -> Result<CheckedConfig, Vec<ConfigError>> {
         if raw.tenant_errors == TenantErrors::Refuse || !faults.only_tenants() {
             return Err(faults.into_errors(Some(&tree)));
         }
-        config.quarantined = quarantine(faults.into_errors(Some(&tree)), &tree);
+        config.quarantined = quarantine(faults.into_errors(Some(&tree)), &tree, told);
         let aside: HashSet<&str> = config
             .quarantined
             .iter()
@@ -155,13 +163,17 @@ fn build(raw: &RawConfig, scope: &mut Scope<'_>) -> Option<CheckedConfig> {
 }
 
 /// The faulty tenants, each once, in the order of the document.
-fn quarantine(errors: Vec<ConfigError>, tree: &Node) -> Vec<Quarantined> {
+fn quarantine(
+    errors: Vec<ConfigError>,
+    tree: &Node,
+    told: &dyn Fn(&ConfigError) -> String,
+) -> Vec<Quarantined> {
     let mut reasons: std::collections::BTreeMap<usize, Vec<String>> = std::collections::BTreeMap::new();
     for error in errors {
         if let Some(place) = tenant_of(&error.pointer) {
             let kept = reasons.entry(place).or_default();
             if kept.len() < REASONS_MAX {
-                kept.push(error.to_string());
+                kept.push(told(&error));
             }
         }
     }

@@ -105,6 +105,17 @@ impl Faults {
         self.push(at, code, message.into(), hint.into(), false);
     }
 
+    /// Records a fault whose pointer is written out already.
+    pub(super) fn add_at(
+        &mut self,
+        pointer: String,
+        code: &'static str,
+        message: String,
+        hint: Option<String>,
+    ) {
+        self.keep(|| pointer, code, message, hint, false);
+    }
+
     /// Records a fault that concerns more than the tenant it is in.
     pub(super) fn add_shared(
         &mut self,
@@ -117,12 +128,23 @@ impl Faults {
     }
 
     fn push(&mut self, at: &At<'_>, code: &'static str, message: String, hint: Option<String>, shared: bool) {
+        self.keep(|| at.pointer(), code, message, hint, shared);
+    }
+
+    fn keep(
+        &mut self,
+        pointer: impl FnOnce() -> String,
+        code: &'static str,
+        message: String,
+        hint: Option<String>,
+        shared: bool,
+    ) {
         if self.full() {
             self.dropped += 1;
             return;
         }
         let error = ConfigError {
-            pointer: at.pointer(),
+            pointer: pointer(),
             line: None,
             column: None,
             code,

@@ -6,6 +6,7 @@ mod diff;
 mod error;
 mod parts;
 pub mod raw;
+mod read;
 mod rule;
 mod tree;
 
@@ -13,6 +14,7 @@ pub use check::{Document, check, document_value, state_dir_of};
 pub use diff::{Change, Diff, DiffEntry, FieldChange, diff};
 pub use error::ConfigError;
 pub use parts::{CheckedParts, Own, Parts, check_parts};
+pub use read::{Findings, read};
 pub use rule::json_schema;
 
 /// A commented document that passes the check: the tour of the README.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::check::{Document, check};
+use super::check::{Document, check_told};
 use super::checked::CheckedConfig;
 use super::error::{ConfigError, tenant_of};
 
@@ -41,20 +41,35 @@ pub struct Own {
 
 impl Own {
     fn apply(&self, edge: &mut Map<String, Value>) {
-        let mut set = |section: &str, key: &str, value: Value| {
+        let set = |edge: &mut Map<String, Value>, section: &str, key: &str, value: Value| {
             let place = edge.entry(section).or_insert_with(|| json!({}));
             if let Some(place) = place.as_object_mut() {
                 place.insert(key.to_owned(), value);
             }
         };
         if let Some(region) = &self.region {
-            set("node", "region", json!(region));
+            set(edge, "node", "region", json!(region));
+            // A document that names no regions is for whichever there are.
+            edge.entry("regions").or_insert_with(|| json!([{"id": region}]));
         }
         if let Some(folder) = &self.state_dir {
-            set("node", "state_dir", json!(folder));
+            set(edge, "node", "state_dir", json!(folder));
         }
         if let Some(address) = &self.admin {
-            set("admin", "address", json!(address));
+            set(edge, "admin", "address", json!(address));
+        }
+        if let Some(folder) = &self.state_dir {
+            // What is written does not stand among the files of the version, which come and go with it.
+            for log in ["access_log", "audit_log"] {
+                let file = edge
+                    .get_mut("observability")
+                    .and_then(|all| all.get_mut(log)?.get_mut("file"));
+                if let Some(file) = file
+                    && let Some(path) = file.as_str().map(|path| folder.join(path))
+                {
+                    *file = json!(path);
+                }
+            }
         }
         let listeners = edge.get_mut("listeners").and_then(Value::as_array_mut);
         for listener in listeners.into_iter().flatten() {
@@ -182,23 +197,23 @@ struct Composed {
 
 impl Composed {
     fn check(&self) -> Result<CheckedConfig, Vec<ConfigError>> {
-        check(&self.document).map_err(|errors| self.named(errors))
+        let told = |error: &ConfigError| self.named(error.clone()).to_string();
+        check_told(&self.document, &told)
+            .map_err(|errors| errors.into_iter().map(|error| self.named(error)).collect())
     }
 
-    /// Pointers with the ids of tenants instead of their places, which nobody sees.
-    fn named(&self, mut errors: Vec<ConfigError>) -> Vec<ConfigError> {
-        for error in &mut errors {
-            (error.line, error.column) = (None, None);
-            let id = tenant_of(&error.pointer).and_then(|place| self.ids.get(place));
-            if let Some(id) = id {
-                let inside = error.pointer.splitn(4, '/').nth(3);
-                error.pointer = match inside {
-                    Some(inside) => format!("/tenants/{id}/{inside}"),
-                    None => format!("/tenants/{id}"),
-                };
-            }
+    /// With the ids of tenants in pointers instead of their places, which nobody sees.
+    fn named(&self, mut error: ConfigError) -> ConfigError {
+        (error.line, error.column) = (None, None);
+        let id = tenant_of(&error.pointer).and_then(|place| self.ids.get(place));
+        if let Some(id) = id {
+            let inside = error.pointer.splitn(4, '/').nth(3);
+            error.pointer = match inside {
+                Some(inside) => format!("/tenants/{id}/{inside}"),
+                None => format!("/tenants/{id}"),
+            };
         }
-        errors
+        error
     }
 }
 
@@ -213,22 +228,24 @@ pub fn check_parts(parts: Parts, previous: Option<&CheckedParts>) -> Result<Chec
             && old.base == new.base
             && old.own == new.own
     });
-    match usable {
-        Some(previous) => check_changed(parts, previous),
-        None => {
-            let composed = parts.document(None)?;
-            let config = composed.check()?;
-            let errors = borrowed(&config, &composed.owned);
-            if !errors.is_empty() {
-                return Err(errors);
-            }
-            Ok(CheckedParts {
-                config: finished(config, &parts.digest),
-                pools: composed.owned,
-                parts,
-            })
-        }
+    // Who is set aside, and why, hangs on all tenants: then all are checked.
+    let usable = usable.filter(|previous| previous.config.quarantined.is_empty());
+    if let Some(previous) = usable
+        && let Some(checked) = check_changed(&parts, previous)?
+    {
+        return Ok(checked);
     }
+    let composed = parts.document(None)?;
+    let config = composed.check()?;
+    let errors = borrowed(&config, &composed.owned);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    Ok(CheckedParts {
+        config: finished(config, &parts.digest),
+        pools: composed.owned,
+        parts,
+    })
 }
 
 fn finished(mut config: CheckedConfig, digest: &str) -> CheckedConfig {
@@ -238,27 +255,19 @@ fn finished(mut config: CheckedConfig, digest: &str) -> CheckedConfig {
     config
 }
 
-fn check_changed(parts: Parts, previous: &CheckedParts) -> Result<CheckedParts, Vec<ConfigError>> {
+/// Checks what changed; `None` when a tenant would be set aside.
+fn check_changed(parts: &Parts, previous: &CheckedParts) -> Result<Option<CheckedParts>, Vec<ConfigError>> {
     let old = &previous.parts.tenants;
-    let aside = previous
-        .config
-        .quarantined
+    let differs = |id: &str, text: &Arc<str>| {
+        old.get(id)
+            .is_none_or(|known| !Arc::ptr_eq(known, text) && known != text)
+    };
+    let changed: HashSet<&str> = parts
+        .tenants
         .iter()
-        .filter_map(|one| one.id.as_ref());
-    let mut changed: HashSet<&str> = aside
-        .map(|id| id.as_str())
-        .filter(|id| parts.tenants.contains_key(*id))
+        .filter(|(id, text)| differs(id, text))
+        .map(|(id, _)| id.as_str())
         .collect();
-    changed.extend(
-        parts
-            .tenants
-            .iter()
-            .filter(|(id, text)| {
-                old.get(*id)
-                    .is_none_or(|known| !Arc::ptr_eq(known, text) && known != *text)
-            })
-            .map(|(id, _)| id.as_str()),
-    );
     // Their pools, and what they held of the names that all share, are free again.
     let gone: HashSet<&str> = old
         .keys()
@@ -267,6 +276,9 @@ fn check_changed(parts: Parts, previous: &CheckedParts) -> Result<CheckedParts, 
         .collect();
     let composed = parts.document(Some(&changed))?;
     let mut config = composed.check()?;
+    if !config.quarantined.is_empty() {
+        return Ok(None);
+    }
     let kept = previous
         .config
         .tenants
@@ -311,11 +323,11 @@ fn check_changed(parts: Parts, previous: &CheckedParts) -> Result<CheckedParts, 
             pools.insert(id.clone(), names.clone());
         }
     }
-    Ok(CheckedParts {
+    Ok(Some(CheckedParts {
         config: finished(config, &parts.digest),
         pools,
-        parts,
-    })
+        parts: parts.clone(),
+    }))
 }
 
 /// Routes to pools of other tenants.
@@ -439,15 +451,25 @@ mod tests {
         let errors = check_parts(faulty.clone(), None).unwrap_err();
         assert_eq!(errors[0].pointer, "/tenants/t2/routes/0/pool");
         faulty.tenants.remove("t2");
+        faulty.edge = Arc::from(EDGE.replace(
+            "\"version\":1",
+            "\"version\":1,\"observability\":{\"access_log\":{\"file\":\"access.log\"}}",
+        ));
         faulty.own = Own {
-            region: Some("local".to_owned()),
+            region: Some("eu".to_owned()),
             state_dir: Some(PathBuf::from("/state")),
             admin: Some("127.0.0.1:7".to_owned()),
             listeners: BTreeMap::from([("web".to_owned(), "127.0.0.1:8".to_owned())]),
         };
         let config = check_parts(faulty, None).unwrap().config;
+        assert_eq!(config.node.region.as_str(), "eu");
         assert_eq!(config.admin.address.port(), 7);
         assert_eq!(config.listeners[0].address.port(), 8);
         assert_eq!(config.node.state_dir, Some(PathBuf::from("/state")));
+        let log = config.observability.access_log.unwrap();
+        assert_eq!(
+            log.sink,
+            crate::config::checked::LogSink::File(PathBuf::from("/state/access.log"))
+        );
     }
 }

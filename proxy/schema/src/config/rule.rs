@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
+use schemars::JsonSchema;
 use serde_json::{Map, Value};
 
 use super::error::{At, Faults, nearest};
@@ -11,7 +12,11 @@ use super::tree::{Kind, Node};
 
 /// The JSON Schema (draft 2020-12) of the document.
 pub fn json_schema() -> Value {
-    let mut schema = schemars::schema_for!(RawConfig).to_value();
+    schema_of::<RawConfig>()
+}
+
+fn schema_of<Raw: JsonSchema>() -> Value {
+    let mut schema = schemars::schema_for!(Raw).to_value();
     forbid_null(&mut schema);
     schema
 }
@@ -77,12 +82,15 @@ const TEXT_BYTES_MAX: usize = 4096;
 /// The rule of a whole document.
 pub(super) fn document() -> &'static Rule {
     static RULE: OnceLock<Rule> = OnceLock::new();
-    RULE.get_or_init(|| {
-        let schema = json_schema();
-        let none = Map::new();
-        let definitions = schema.get("$defs").and_then(Value::as_object).unwrap_or(&none);
-        compile(&schema, definitions)
-    })
+    RULE.get_or_init(of::<RawConfig>)
+}
+
+/// The rule of a document of any type.
+pub(super) fn of<Raw: JsonSchema>() -> Rule {
+    let schema = schema_of::<Raw>();
+    let none = Map::new();
+    let definitions = schema.get("$defs").and_then(Value::as_object).unwrap_or(&none);
+    compile(&schema, definitions)
 }
 
 fn compile(schema: &Value, definitions: &Map<String, Value>) -> Rule {

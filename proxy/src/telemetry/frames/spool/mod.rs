@@ -132,7 +132,7 @@ impl Spool {
             frame.lost = self.losses.next();
             // Only maps with keys that are no texts and failing writers make it fail.
             let json = serde_json::to_vec(&frame).unwrap_or_default();
-            if self.bytes() + json.len() as u64 <= self.bytes_max || !self.drop_oldest() {
+            if Segment::behind(self.bytes(), json.len()) <= self.bytes_max || !self.drop_oldest() {
                 break json;
             }
         };
