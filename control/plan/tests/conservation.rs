@@ -32,6 +32,32 @@ fn a_hundred_million_events_are_billed_to_the_nano_unit() {
     run(100_000_000);
 }
 
+/// Speed is measured from outside (docs/cost.md): this crate names no clock.
+#[test]
+#[ignore = "10,000 tenants for a month: some seconds in release"]
+fn ten_thousand_tenants_are_charged_for_a_month() {
+    let book = PriceBook::read(book::example()).unwrap();
+    let month = Month::parse("2026-11").unwrap();
+    let starter = TierId::new("starter");
+    let mut random = Random(7);
+    let mut lines = 0;
+    for _ in 0..10_000 {
+        let mut account = Account::new(month);
+        for day in month.each_day() {
+            let mut usage = DayUsage::new();
+            for cell in cells() {
+                usage.insert(cell, random.event().3);
+            }
+            lines += account
+                .charge(day, starter.as_ref(), &usage, &book)
+                .unwrap()
+                .lines
+                .len();
+        }
+    }
+    println!("{lines} lines");
+}
+
 fn run(events: u64) {
     let book = PriceBook::read(book::example()).unwrap();
     let month = Month::parse("2026-11").unwrap();
@@ -82,6 +108,14 @@ impl Random {
     }
 }
 
+fn cells() -> Vec<Cell> {
+    let cells = (0..CELLS).map(|place| Cell {
+        region: RegionId::new(REGIONS[place / ROUTES]).unwrap(),
+        route: RouteId::new(&format!("r{}", place % ROUTES)),
+    });
+    cells.collect()
+}
+
 struct MonthRun<'a> {
     book: &'a PriceBook,
     tenants: Vec<(TenantId, Option<TierId>, Account)>,
@@ -103,12 +137,7 @@ impl<'a> MonthRun<'a> {
                 Account::new(month),
             )
         });
-        let cells: Vec<Cell> = (0..CELLS)
-            .map(|place| Cell {
-                region: RegionId::new(REGIONS[place / ROUTES]).unwrap(),
-                route: RouteId::new(&format!("r{}", place % ROUTES)),
-            })
-            .collect();
+        let cells = cells();
         let own = cells.iter().map(|cell| {
             Meter::ALL.map(|meter| {
                 let price = book.price(&cell.region, meter).as_nanos() * OWN_PER_NANO;
