@@ -171,7 +171,7 @@ pub(super) fn overview(parts: &Parts, scope: &Scope, now_ms: u64) -> Result<Over
     let ten_minutes = live.totals(scope, Span::TenMinutes, now_s);
     let (proxies, regions) = FleetView::of(parts, scope, now_ms);
     let figures = |span: Span, totals: &Totals| Figures {
-        seconds: span.seconds(now_s, live.since_s()),
+        seconds: live.covered_s(span, now_s),
         usage: totals.usage,
         unread: totals.unread,
         latency: totals.latency,
@@ -334,7 +334,7 @@ fn talkers(parts: &Parts, scope: &Scope, now_s: u64) -> Talkers {
             cpu_ns,
         });
     Talkers {
-        seconds: Span::Minute.seconds(now_s, parts.live.since_s()),
+        seconds: parts.live.covered_s(Span::Minute, now_s),
         tenants: tenants.collect(),
         routes: routes.collect(),
     }

@@ -177,7 +177,7 @@ pub(super) fn page(
         .map(|Cursor(_, name)| item(parts, scope, span, now_s, name, &sources));
     Ok(Page {
         now_ms,
-        seconds: span.seconds(now_s, parts.live.since_s()),
+        seconds: parts.live.covered_s(span, now_s),
         items: items.collect(),
         next: places.last().filter(|_| more).map(Cursor::written),
         found,

@@ -52,6 +52,8 @@ struct State {
     tidied_s: u64,
     /// When the newest frame came.
     newest_ms: Option<u64>,
+    /// The newest second that was counted.
+    newest_s: u64,
 }
 
 /// Latencies by nearest rank, microseconds.
@@ -131,6 +133,7 @@ impl Live {
         if at_s / span::LONG.seconds < Span::TenMinutes.first_slot(now_s) {
             return;
         }
+        state.newest_s = state.newest_s.max(at_s);
         let region = state.region(region);
         for entry in &frame.entries {
             state.count(entry, &region, at_s);
@@ -165,6 +168,11 @@ impl Live {
             refusals: sum.refusals,
             unread: 0,
         }
+    }
+
+    /// Seconds that a span covers.
+    pub(super) fn covered_s(&self, span: Span, now_s: u64) -> u64 {
+        span.seconds(now_s, self.since_s, self.state().newest_s)
     }
 
     /// When the newest frame came, Unix time in milliseconds; none yet.

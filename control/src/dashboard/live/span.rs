@@ -62,10 +62,12 @@ impl Span {
         self.grain().first_slot(now_s)
     }
 
-    /// Seconds that it covers, of those since `since_s`, without the newest, whose frames are still coming.
-    pub(in crate::dashboard) fn seconds(self, now_s: u64, since_s: u64) -> u64 {
+    /// Seconds that it covers, of those since `since_s`. It ends with the newest second that was counted, `newest_s`; at the
+    /// latest now, and not before the frames of that time should have come.
+    pub(super) fn seconds(self, now_s: u64, since_s: u64, newest_s: u64) -> u64 {
         let from_s = (self.first_slot(now_s) * self.grain().seconds).max(since_s);
-        now_s.saturating_sub(SETTLE_S).saturating_sub(from_s).max(1)
+        let end_s = (newest_s + 1).clamp(now_s.saturating_sub(SETTLE_S), now_s);
+        end_s.saturating_sub(from_s).max(1)
     }
 }
 
@@ -76,10 +78,12 @@ mod tests {
     #[test]
     fn spans_cover_what_they_say_at_any_second() {
         for now_s in 1_000_000..1_000_240 {
-            assert!((58..=70).contains(&Span::Minute.seconds(now_s, 0)));
-            assert!((598..=720).contains(&Span::TenMinutes.seconds(now_s, 0)));
-            assert_eq!(Span::Minute.seconds(now_s, now_s - 12), 10);
+            assert!((58..=70).contains(&Span::Minute.seconds(now_s, 0, 0)));
+            assert!((598..=720).contains(&Span::TenMinutes.seconds(now_s, 0, 0)));
+            assert_eq!(Span::Minute.seconds(now_s, now_s - 12, 0), 10);
+            assert_eq!(Span::Minute.seconds(now_s, now_s - 12, now_s - 2), 11);
+            assert_eq!(Span::Minute.seconds(now_s, now_s - 12, now_s + 5), 12);
         }
-        assert_eq!(Span::Minute.seconds(0, 0), 1);
+        assert_eq!(Span::Minute.seconds(0, 0, 0), 1);
     }
 }

@@ -57,7 +57,7 @@ fn a_minute_and_ten_minutes_show_what_lies_in_them() {
         );
     }
     let minute = live.totals(&Scope::ALL, Span::Minute, NOW_S);
-    let seconds = Span::Minute.seconds(NOW_S, 0);
+    let seconds = live.covered_s(Span::Minute, NOW_S);
     assert!(
         (3 * (seconds - 1)..=3 * seconds).contains(&minute.usage.requests),
         "{minute:?}"
@@ -68,7 +68,7 @@ fn a_minute_and_ten_minutes_show_what_lies_in_them() {
     );
     assert!((2000..2063).contains(&minute.latency.unwrap().p99_us));
     let ten = live.totals(&Scope::ALL, Span::TenMinutes, NOW_S).usage.requests;
-    let seconds = Span::TenMinutes.seconds(NOW_S, 0);
+    let seconds = live.covered_s(Span::TenMinutes, NOW_S);
     assert!((3 * (seconds - 1)..=3 * seconds).contains(&ten));
     let series = live.seconds(&Scope::ALL, NOW_S).unwrap();
     assert_eq!(series.len(), 60);

@@ -55,4 +55,4 @@ export function money(nano, currency) {
 
 export const clock = (ms) => (ms == null ? NONE : new Date(ms).toLocaleTimeString("en-GB"));
 
-export const when = (ms) => (ms == null ? NONE : new Date(ms).toISOString().replace("T", " ").slice(0, 19) + " UTC");
+export const when = (ms) => (ms == null ? NONE : new Date(ms).toISOString().replace("T", " ").slice(0, 19));

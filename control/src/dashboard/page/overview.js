@@ -27,7 +27,7 @@ export function show(overview, span) {
   talkers(overview);
   events(overview);
   $("scope-note").hidden = overview.hidden.length === 0;
-  const since = `Frames are counted since ${f.when(overview.since_ms)}`;
+  const since = `Frames are counted since ${f.when(overview.since_ms)} UTC`;
   const folded = overview.bounds.folded > 0 ? `; ${f.count(overview.bounds.folded)} entries of tenants over the bound are counted as *` : "";
   setText($("footer"), `${since}${folded}.`);
 }
@@ -42,7 +42,7 @@ function traffic(overview, span) {
   };
   const bad = now.requests > 0 && now.errors / now.requests > 0.01;
   tile(place, "Requests", f.rate(now.requests, s), `${f.count(now.requests)} in ${s} s`, "", curve("requests"));
-  tile(place, "Errors", f.share(now.errors, now.requests), `${f.rate(now.errors, s)} of failed requests`, bad ? "bad" : "", curve("errors"));
+  tile(place, "Errors", f.share(now.errors, now.requests), `${f.rate(now.errors, s)} failed`, bad ? "bad" : "", curve("errors"));
   tile(place, "Refused", f.share(now.refused, now.requests), `WAF ${f.rate(now.blocked, s)}, limits ${f.rate(now.limited, s)}`, "", curve("refused"));
   const latency = now.latency;
   tile(place, "Latency, 99th percentile", f.micros(latency?.p99_us), `50th ${f.micros(latency?.p50_us)}, 90th ${f.micros(latency?.p90_us)}`);
@@ -102,9 +102,7 @@ function cost({ cost }) {
   const rows = (cost?.over ?? []).map((own) => [own.tenant, m(own.today_nano), m(own.budget_today_nano), f.share(own.today_nano, own.budget_today_nano), m(own.forecast_month_nano)]);
   const table_place = within(place, "over");
   table_place.hidden = cost == null;
-  table(table_place, cost ? `Over today's part of the budget: ${f.count(cost.over_total)}` : "Over today's part of the budget", [column("Tenant"), figure("Today"), figure("Budget today"), figure("Used"), figure("Forecast")], rows, "No tenant is over today's part of its budget.");
-  const caption = table_place.querySelector("caption");
-  if (cost && caption) setText(caption, `Over today's part of the budget: ${f.count(cost.over_total)} tenants, the furthest first`);
+  table(table_place, `Over today's part of the budget: ${f.count(cost?.over_total)}, the furthest first`, [column("Tenant"), figure("Today"), figure("Budget today"), figure("Used"), figure("Forecast")], rows, "No tenant is over today's part of its budget.");
 }
 
 function proxies({ proxies, now_ms }) {
@@ -115,7 +113,7 @@ function proxies({ proxies, now_ms }) {
   const rows = proxies.listed.map((proxy) => [
     proxy.node, proxy.region,
     { text: `${proxy.connected ? "connected" : "away"} for ${f.duration(Math.max(0, now_ms - proxy.since_ms))}`, tone: proxy.connected ? "" : "bad" },
-    proxy.revision, 
+    proxy.revision,
     { text: proxy.stale_ms > 0 ? `${f.duration(proxy.stale_ms)} behind ${proxy.target ?? "–"}` : "up to date", tone: proxy.stale_ms > 0 ? "warn" : "" },
     { text: proxy.refused == null ? "none" : `revision ${proxy.refused}`, tone: proxy.refused == null ? "" : "bad" },
   ]);
@@ -157,5 +155,5 @@ function talkers({ talkers }) {
 function events({ events, hidden }) {
   const rows = events.map((event) => [event.action, event.subject || "–", event.actor, { text: event.result, tone: ["done", ""].includes(event.result) ? "" : "warn" }, f.when(event.time_ms)]);
   const none = hidden.includes("events") ? "Events are shown to tokens of all tenants and regions." : "Nothing has happened yet.";
-  table(within($("events"), "table"), "Latest events, newest first", [column("What"), column("To what"), column("Who"), column("Result"), column("When")], rows, none);
+  table(within($("events"), "table"), "Latest events, newest first", [column("What"), column("To what"), column("Who"), column("Result"), column("When, UTC")], rows, none);
 }

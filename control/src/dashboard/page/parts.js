@@ -22,13 +22,18 @@ export function table(place, caption, columns, rows, none) {
   if (!view) {
     const head = node("tr", {}, ...columns.map((column) => node("th", { scope: "col", class: column.number ? "number" : null }, column.title)));
     const body = node("tbody");
+    const title = node("caption");
     // It scrolls sideways on narrow screens, which the keyboard must be able to do too.
-    const frame = node("div", { class: "frame", role: "region", "aria-label": caption, tabindex: "0" },
-      node("table", {}, node("caption", {}, caption), node("thead", {}, head), body));
+    const frame = node("div", { class: "frame", role: "region", tabindex: "0" },
+      node("table", {}, title, node("thead", {}, head), body));
     const empty = node("p", { class: "note" }, none);
     place.append(frame, empty);
-    view = { frame, body, empty };
+    view = { frame, title, body, empty };
     place.tableView = view;
+  }
+  if (view.title.textContent !== caption) {
+    view.title.textContent = caption;
+    view.frame.setAttribute("aria-label", caption);
   }
   setText(view.empty, none);
   view.frame.hidden = rows.length === 0;
