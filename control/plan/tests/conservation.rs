@@ -2,7 +2,13 @@
 //!
 //! A month of events, each priced alone and exactly by the test in integers of its own; against that the charges made of
 //! their sums, their split over parts of the day, and the views. CI runs 10^6 events, `--ignored` 10^8.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_docs
+)]
 
 use weir_plan::cost::Money;
 use weir_plan::cost::book::{self, PriceBook};
@@ -90,7 +96,7 @@ impl Random {
     fn event(&mut self) -> (usize, usize, usize, Usage) {
         let (place, sizes, times) = (self.next(), self.next(), self.next());
         // Squared, so that some tenants are far busier than others.
-        let skewed = (place & 0xffff) * (place & 0xffff) >> 16;
+        let skewed = ((place & 0xffff) * (place & 0xffff)) >> 16;
         let tenant = (skewed as usize * TENANTS) >> 16;
         let cell = (place >> 16) as usize % CELLS;
         let slot = (place >> 32) as usize % SLOTS;

@@ -24,7 +24,7 @@ const PATHS_SHOWN: usize = 100;
 pub(super) const CHANGES: u8 = 4;
 
 /// Make a document, with the files that it names, what control serves. Only what differs is sent. What an earlier document
-/// made and this one does not have goes. Documents of single regions (edge/<region>) stay.
+/// made and this one does not have goes. Documents of single regions (`edge/REGION`) stay.
 ///
 /// Exit codes: 0 published (with --wait: and served by all connected proxies), or nothing differs; 1 refused, or taken back;
 /// 2 wrong usage; 3 control cannot be asked, or time is over.
