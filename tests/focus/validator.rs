@@ -35,14 +35,23 @@ fn folder() -> PathBuf {
     cache.join("weir/focus-validator-2.2.1")
 }
 
-/// Validates a data set against FOCUS 1.2.
-pub(crate) fn run(csv: &str) -> Report {
+/// Validates a data set against FOCUS 1.2. `None`, and a word about it, without the validator, which has 600 MB: it is installed
+/// for CI, where its absence is a failure.
+#[allow(clippy::print_stdout, reason = "a skipped fact says so")]
+pub(crate) fn run(csv: &str) -> Option<Report> {
     let folder = folder();
-    assert!(
-        folder.join("installed").is_file(),
-        "the FOCUS validator is not in {}: .ci/setup installs it",
-        folder.display()
-    );
+    if !folder.join("installed").is_file() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "the FOCUS validator is not in {}: CI=true .ci/setup installs it",
+            folder.display()
+        );
+        println!(
+            "skipped: no FOCUS validator in {} (CI=true .ci/setup installs it)",
+            folder.display()
+        );
+        return None;
+    }
     let scratch = tempfile::tempdir().expect("a folder");
     let data = scratch.path().join("export.csv");
     std::fs::write(&data, csv).expect("write the export");
@@ -73,7 +82,9 @@ pub(crate) fn run(csv: &str) -> Report {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    report(&std::fs::read_to_string(scratch.path().join("report")).expect("read the report"))
+    Some(report(
+        &std::fs::read_to_string(scratch.path().join("report")).expect("read the report"),
+    ))
 }
 
 /// Reads `Total: 578 | Pass: 189 | Fail: 0 | Skipped: 349` and the failures below, `- RULE: ...`.

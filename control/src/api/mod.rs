@@ -29,6 +29,7 @@ mod tenants;
 mod tests;
 mod tiers;
 mod tokens;
+mod usage;
 mod versions;
 mod watch;
 

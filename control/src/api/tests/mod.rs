@@ -5,6 +5,7 @@ mod lists;
 mod roles;
 mod server;
 mod tenants;
+mod usage;
 
 use std::path::Path;
 use std::sync::Arc;
