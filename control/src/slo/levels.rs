@@ -105,3 +105,62 @@ impl ServiceLevels for SloBook {
         Arc::clone(&shown.1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use weir_plan::slo::engine::Since;
+    use weir_plan::slo::{Engine, Sample};
+
+    use super::*;
+
+    #[test]
+    fn levels_show_what_is_left_burns_and_fires_by_tenant_and_tier() {
+        let now_s = 1_800_000_000;
+        let mut state = State {
+            engine: Engine::new(10),
+            tenants: HashMap::new(),
+            regions: HashMap::new(),
+            promises: HashMap::new(),
+            checked: 0,
+        };
+        // At 99.9 %, 1 of 1000 bad spends exactly the budget, and burns at 1.
+        for (name, bad) in [("even", 10), ("good", 0), ("out", 10_000)] {
+            let tier = Tier::Starter;
+            let since = Since {
+                second: now_s - 60,
+                counts: Counts::default(),
+            };
+            let labels = super::super::labels_of(name, tier);
+            let series = state.engine.add(labels, tier.objectives(), since).unwrap();
+            state.tenants.insert(name.to_owned(), series);
+            state.promises.insert(name.to_owned(), (tier, tier.objectives()));
+            let sample = Sample {
+                series,
+                second: now_s - 2,
+                counts: Counts {
+                    events: 10_000,
+                    bad: [bad, 0],
+                },
+            };
+            state.engine.record(now_s, &sample).unwrap();
+        }
+        state.engine.evaluate(now_s, 1);
+        let levels = levels(&state);
+        let of = |name: &str| &levels.tenants[name];
+        let shown = |level: &Level| (level.left_ppm, level.burn_5m_milli, level.burn_1h_milli);
+        assert_eq!(shown(&of("even").availability), (0, 1000, 1000));
+        assert_eq!(shown(&of("good").availability), (WHOLE_PPM, 0, 0));
+        assert_eq!(
+            shown(&of("out").availability),
+            (-999 * WHOLE_PPM, 1_000_000, 1_000_000)
+        );
+        assert_eq!(shown(&of("out").latency), (WHOLE_PPM, 0, 0));
+        assert_eq!((of("out").alert, of("good").alert), (Some(Urgency::Page), None));
+        let [tier] = levels.tiers.as_slice() else {
+            panic!("one tier: {:?}", levels.tiers);
+        };
+        // 10,010 of 30,000 bad, of which 30 are allowed.
+        assert_eq!((tier.tier, tier.availability.target_ppm), ("starter", 999_000));
+        assert_eq!(tier.availability.burn_1h_milli, 333_666);
+    }
+}
